@@ -1,0 +1,25 @@
+"""Aliases that several modules share. Axis names: n (rows), layer, pos, d_model, rank."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+ArrayLike: TypeAlias = Tensor | npt.NDArray[np.floating] | Sequence[float]
+"""Numbers as users have them: a tensor on any device, an array or a sequence."""
+
+LabelsLike: TypeAlias = Tensor | npt.NDArray[np.generic] | Sequence[object]
+"""Class labels or group names, one per row: strings, integers or booleans."""
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+StrArray: TypeAlias = npt.NDArray[np.str_]
+
+Layer: TypeAlias = int | Literal["embed"]
+"""A layer index i means the residual stream after block i; "embed" is the stream before block 0."""
+
+Seed: TypeAlias = int | np.random.Generator
+"""What every `rng` argument takes, as in scipy.stats."""

@@ -1,0 +1,56 @@
+"""A number that carries its context: value, interval, sample size and how the interval was made."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A point estimate with its interval.
+
+    `float(estimate)` is the value. `low` and `high` are None where no interval was asked for.
+
+    Attributes:
+        value: The point estimate.
+        low: Lower end of the interval at `level`.
+        high: Upper end of the interval at `level`.
+        level: Coverage that the interval aims at, in (0, 1).
+        n: Number of rows (scores, pairs, prompts) behind the value.
+        n_groups: Number of independent units (scenarios) behind it.
+        method: How the interval was computed.
+        censored: "right" if the true value is at least `value`, "left" if at most, else None.
+
+    Example:
+        >>> e = Estimate(0.9, low=0.8, high=1.0, n=40, n_groups=20, method="DeLong")
+        >>> float(e), str(e)
+        (0.9, '0.900 [0.800, 1.000]')
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    level: float = 0.95
+    n: int = 0
+    n_groups: int = 0
+    method: str = ""
+    censored: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ValueError(f"level must lie strictly between 0 and 1, got {self.level}; try 0.95")
+        if self.censored not in (None, "left", "right"):
+            raise ValueError(f"censored must be None, 'left' or 'right', got {self.censored!r}")
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __str__(self) -> str:
+        sign = {None: "", "right": ">= ", "left": "<= "}[self.censored]
+        if self.low is None or self.high is None:
+            return f"{sign}{self.value:.3f}"
+        high = ">" + f"{self.high:.3f}" if self.censored == "right" and self.high <= self.value else f"{self.high:.3f}"
+        return f"{sign}{self.value:.3f} [{self.low:.3f}, {high}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return asdict(self)

@@ -1,0 +1,251 @@
+"""Texts with a label and a scenario each: the input of every study."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from empathy_geometry._types import BoolArray, IntArray, LabelsLike, StrArray
+from empathy_geometry._validation import as_names
+from empathy_geometry.provenance import hash_texts
+
+
+@dataclass(frozen=True)
+class Text:
+    """One item of a `LabeledTexts`."""
+
+    text: str
+    label: str
+    group: str
+    prompt: str | None = None
+    context: str | None = None
+    family: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabeledTexts:
+    """Texts with a class label and a scenario (group) each.
+
+    The scenario is the unit of replication: texts about one situation share its topic and words, so
+    folds, bootstraps and permutations never separate them.
+
+    Attributes:
+        texts: The full texts; where prompts are given, prompt + response.
+        labels: Class of each text, [n] strings.
+        groups: Scenario of each text, [n] strings.
+        prompts: The leading part of each text that is shared context and not the response, or None.
+        contexts: A coarse setting of each text ("crisis_support", ...), or None.
+        families: Phrasing family of each text, for train-on-one, test-on-the-other splits, or None.
+        name: What the set is called in results.
+
+    Raises:
+        ValueError: lengths differ, a text is blank, or a text does not begin with its prompt.
+
+    Example:
+        >>> texts = LabeledTexts(["I lost my job.", "The job ended."], ["felt", "plain"], ["job", "job"])
+        >>> len(texts), texts.classes, texts[0].text
+        (2, ('felt', 'plain'), 'I lost my job.')
+    """
+
+    texts: tuple[str, ...]
+    labels: StrArray
+    groups: StrArray
+    prompts: tuple[str, ...] | None
+    contexts: StrArray | None
+    families: StrArray | None
+    name: str
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        labels: LabelsLike,
+        groups: LabelsLike,
+        *,
+        prompts: Sequence[str] | None = None,
+        contexts: LabelsLike | None = None,
+        families: LabelsLike | None = None,
+        name: str = "texts",
+    ) -> None:
+        if isinstance(texts, str):
+            raise TypeError("texts must be a sequence of strings, got one string; try [text]")
+        texts = tuple(texts)
+        if not texts:
+            raise ValueError("texts is empty; give at least one text")
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"texts[{i}] must be a string, got {type(text).__name__}")
+            if not text.strip():
+                raise ValueError(f"texts[{i}] is blank; remove the row or fill it in")
+        n = len(texts)
+        if prompts is not None:
+            prompts = tuple(prompts)
+            if len(prompts) != n:
+                raise ValueError(f"prompts must have one entry for each of {n} texts, got {len(prompts)}")
+            for i, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
+                if not text.startswith(prompt):
+                    raise ValueError(
+                        f"texts[{i}] must begin with prompts[{i}] (texts are prompt + response), got text "
+                        f"{text[:40]!r} and prompt {prompt[:40]!r}; try prompt + response"
+                    )
+                if not text[len(prompt) :].strip():
+                    raise ValueError(f"texts[{i}] has no response after its prompt")
+        set_field = object.__setattr__
+        set_field(self, "texts", texts)
+        set_field(self, "labels", _strings(labels, "labels", n))
+        set_field(self, "groups", _strings(groups, "groups", n))
+        set_field(self, "prompts", prompts)
+        set_field(self, "contexts", None if contexts is None else _strings(contexts, "contexts", n))
+        set_field(self, "families", None if families is None else _strings(families, "families", n))
+        set_field(self, "name", name)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[Text]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Text: ...
+    @overload
+    def __getitem__(self, index: slice | BoolArray | IntArray | Sequence[int]) -> "LabeledTexts": ...
+    def __getitem__(self, index: Any) -> "Text | LabeledTexts":
+        if isinstance(index, int | np.integer):
+            i = range(len(self))[int(index)]
+            return Text(
+                self.texts[i],
+                str(self.labels[i]),
+                str(self.groups[i]),
+                None if self.prompts is None else self.prompts[i],
+                None if self.contexts is None else str(self.contexts[i]),
+                None if self.families is None else str(self.families[i]),
+            )
+        rows = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
+        if rows.size == 0:
+            raise ValueError(f"the selection is empty: none of {len(self)} texts is left")
+        return LabeledTexts(
+            [self.texts[i] for i in rows],
+            self.labels[rows],
+            self.groups[rows],
+            prompts=None if self.prompts is None else [self.prompts[i] for i in rows],
+            contexts=None if self.contexts is None else self.contexts[rows],
+            families=None if self.families is None else self.families[rows],
+            name=self.name,
+        )
+
+    def __add__(self, other: "LabeledTexts") -> "LabeledTexts":
+        """Both sets, one after the other; prompts, contexts and families survive if both sets have them."""
+
+        def joined(a: Any, b: Any) -> Any:
+            return None if a is None or b is None else [*a, *b]
+
+        return LabeledTexts(
+            [*self.texts, *other.texts],
+            [*self.labels, *other.labels],
+            [*self.groups, *other.groups],
+            prompts=joined(self.prompts, other.prompts),
+            contexts=joined(self.contexts, other.contexts),
+            families=joined(self.families, other.families),
+            name=f"{self.name}+{other.name}",
+        )
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{label}: {int((self.labels == label).sum())}" for label in self.classes)
+        parts = [f"{len(self)} texts", f"{len(np.unique(self.groups))} groups", counts]
+        if self.contexts is not None:
+            parts.append(f"contexts: {', '.join(np.unique(self.contexts))}")
+        return f"LabeledTexts({self.name!r}, {'; '.join(parts)})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The distinct labels, sorted."""
+        return tuple(np.unique(self.labels).tolist())
+
+    @property
+    def sha256(self) -> str:
+        """Hash of texts, labels, groups and prompts; two sets with the same hash give the same results."""
+        return hash_texts([*self.texts, *self.labels, *self.groups, *(self.prompts or ())])
+
+    @property
+    def responses(self) -> tuple[str, ...]:
+        """Each text without its prompt; the whole text where there are no prompts."""
+        if self.prompts is None:
+            return self.texts
+        return tuple(t[len(p) :] for t, p in zip(self.texts, self.prompts, strict=True))
+
+    def where(
+        self,
+        *,
+        label: str | Sequence[str] | None = None,
+        group: str | Sequence[str] | None = None,
+        context: str | Sequence[str] | None = None,
+        family: str | Sequence[str] | None = None,
+    ) -> "LabeledTexts":
+        """The texts for which every given field has (one of) the given value(s).
+
+        Raises:
+            ValueError: the field is absent, a value does not occur, or nothing is left.
+
+        Example:
+            >>> texts = LabeledTexts(["a b", "c d"], ["x", "y"], ["g", "g"])
+            >>> texts.where(label="x").texts
+            ('a b',)
+        """
+        return self[
+            rows_where(
+                len(self),
+                {
+                    "label": self.labels,
+                    "group": self.groups,
+                    "context": self.contexts,
+                    "family": self.families,
+                },
+                {"label": label, "group": group, "context": context, "family": family},
+            )
+        ]
+
+    @classmethod
+    def from_json(cls, path: str | Path, *, classes: Sequence[str] | None = None) -> "LabeledTexts":
+        """Read a JSON file; see `text_files.read_json` for the layouts and the errors.
+
+        Args:
+            path: A file of this library's layout or of the reference study's
+                ({"triplets": [...]} or {"items": [...]}).
+            classes: Keys that hold the texts of the classes, where the file does not say.
+        """
+        from empathy_geometry.text_files import read_json
+
+        return read_json(path, classes=classes)
+
+
+def rows_where(
+    n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[str, str | Sequence[str] | None]
+) -> IntArray:
+    """Indices of the rows whose fields have one of the wanted values; None means any value.
+
+    Raises:
+        ValueError: a field is absent, a value does not occur, or no row fulfils all conditions.
+    """
+    keep = np.ones(n, dtype=bool)
+    for name, value in wanted.items():
+        if value is None:
+            continue
+        values = [value] if isinstance(value, str) else [str(v) for v in value]
+        column = fields.get(name)
+        if column is None:
+            raise ValueError(f"cannot select by {name}: these rows have no {name}s")
+        unknown = sorted(set(values) - set(column.tolist()))
+        if unknown:
+            shown = ", ".join(map(repr, np.unique(column)[:8].tolist()))
+            raise ValueError(f"no row has {name} {', '.join(map(repr, unknown))}; there are {shown}")
+        keep &= np.isin(column, values)
+    if not keep.any():
+        raise ValueError(f"no row fulfils all of { ({k: v for k, v in wanted.items() if v is not None}) }")
+    return np.flatnonzero(keep)
+
+
+def _strings(x: LabelsLike, name: str, n: int) -> StrArray:
+    array = as_names(x, name, n).astype(str)
+    array.flags.writeable = False
+    return array
