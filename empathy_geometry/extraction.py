@@ -1,27 +1,58 @@
 """Texts through a model, once: all layers in one pass, pooled on the fly, nothing else kept."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor
-from tqdm.auto import tqdm
 
 from empathy_geometry._types import Layer
 from empathy_geometry.activations import Activations
-from empathy_geometry.models import HookedModel, Site, check_model, hook_name, model_device, model_identity
-from empathy_geometry.positions import Position, check_position, n_slots, pooling_weights, position_name
-from empathy_geometry.provenance import Provenance
+from empathy_geometry.batching import Work, shared_prefixes
+from empathy_geometry.extraction_run import ExtractionRun
+from empathy_geometry.models import HookedModel, Site, check_model, hook_names, model_device
+from empathy_geometry.positions import Position, check_position, position_name
+from empathy_geometry.prefix_cache import sharing_obstacle
+from empathy_geometry.store import ActivationStore
+from empathy_geometry.store_writer import DTYPES
 from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.tokens import TokenizedText, pad, tokenize
-
-_TOKENS_PER_BATCH = 2048
+from empathy_geometry.token_table import TokenTable
 
 
-class _DeepestLayerReached(Exception):  # noqa: N818 - not an error: it ends a forward pass early
-    """Raised by the last hook, since nothing after it is needed."""
-
-
+@overload
+def extract_activations(
+    model: HookedModel,
+    texts: LabeledTexts,
+    *,
+    layers: Literal["all"] | Layer | Sequence[Layer] = ...,
+    position: Position = ...,
+    site: Site = ...,
+    batch_size: int | Literal["auto"] = ...,
+    prepend_bos: bool | None = ...,
+    chat_template: bool = ...,
+    share_prefixes: bool | Literal["auto"] = ...,
+    progress: bool = ...,
+    store: None = ...,
+    store_dtype: Literal["float32", "bfloat16", "float16"] = ...,
+    shard_size: int | Literal["auto"] = ...,
+) -> Activations: ...
+@overload
+def extract_activations(
+    model: HookedModel,
+    texts: LabeledTexts,
+    *,
+    layers: Literal["all"] | Layer | Sequence[Layer] = ...,
+    position: Position = ...,
+    site: Site = ...,
+    batch_size: int | Literal["auto"] = ...,
+    prepend_bos: bool | None = ...,
+    chat_template: bool = ...,
+    share_prefixes: bool | Literal["auto"] = ...,
+    progress: bool = ...,
+    store: str | Path,
+    store_dtype: Literal["float32", "bfloat16", "float16"] = ...,
+    shard_size: int | Literal["auto"] = ...,
+) -> ActivationStore: ...
 def extract_activations(
     model: HookedModel,
     texts: LabeledTexts,
@@ -31,12 +62,18 @@ def extract_activations(
     site: Site = "resid_post",
     batch_size: int | Literal["auto"] = "auto",
     prepend_bos: bool | None = None,
+    chat_template: bool = False,
+    share_prefixes: bool | Literal["auto"] = "auto",
     progress: bool = True,
-) -> Activations:
+    store: str | Path | None = None,
+    store_dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    shard_size: int | Literal["auto"] = "auto",
+) -> Activations | ActivationStore:
     """Activations of every text at the given layers, from one forward pass each.
 
     Texts are batched by length with padding on the right and a mask of our own, so that padding changes nothing;
-    the pass ends at the deepest layer asked for and never computes logits; only pooled vectors are kept.
+    the pass ends at the deepest layer asked for and never computes logits; only pooled vectors are kept. Texts with
+    the same prompt run its tokens once and continue from its keys and values.
 
     Args:
         model: HookedTransformer or TransformerBridge.
@@ -45,17 +82,28 @@ def extract_activations(
         position: "last", "mean", "response_mean", "response_quartiles", an int or a callable; see
             `positions.token_slots` for what each reads. Means leave out position 0.
         site: Hook point of the block.
-        batch_size: Texts per forward pass; "auto" fills about 2,048 tokens.
+        batch_size: Texts per forward pass; "auto" fills a number of tokens that suits the device.
         prepend_bos: None follows the model, as `model.to_tokens` does.
+        chat_template: Write prompt and response as turns of the model's chat template, or a text without prompt as
+            the user's message; positions then refer to the words of these turns. See `tokens.tokenize`.
+        share_prefixes: "auto" runs a prompt once for all its texts where that saves a tenth of the tokens, the model
+            can do it (tried on a short text once) and no hooks of others are attached; True insists, False never does.
         progress: Show a bar with tokens per second (never when the output is not a terminal).
+        store: Folder to write the vectors to, shard by shard, instead of holding them: memory then does not grow with
+            the number of texts. Called again after a kill, it computes what is missing. Under `torchrun` or
+            `accelerate launch` each process runs its part of the shards (without a store, each runs everything).
+        store_dtype: How the store keeps numbers.
+        shard_size: Texts per shard of the store; "auto" makes shards of at most 64 MiB.
 
     Returns:
         Activations with `.values` float32 [n, layer, d_model], on the CPU, rows in the order of `texts`; with
-        "response_quartiles" [n, 4, layer, d_model].
+        "response_quartiles" [n, 4, layer, d_model]. With `store`, the `ActivationStore`, to be read layer by layer.
 
     Raises:
         TypeError: not a hooked model, or texts are not `LabeledTexts`.
-        ValueError: unknown layer, site or position, or a text that does not fit the context.
+        ValueError: unknown layer, site or position, a text that does not fit the context, no chat template,
+            `share_prefixes=True` where it cannot be, or a store that another run began or that is damaged.
+        OSError: the store cannot be written (a full disk, say); its finished shards remain.
 
     Example:
         >>> acts = extract_activations(model, texts, layers=[10, 20], position="mean")  # doctest: +SKIP
@@ -67,98 +115,90 @@ def extract_activations(
         )
     check_position(position)
     wanted = _layers(model, layers)
-    names = [hook_name(model, layer, "resid_post" if layer == "embed" else site) for layer in wanted]
-    if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(f"batch_size must be a positive int or 'auto', got {batch_size!r}")
-    tokenized = tokenize(model, texts, prepend_bos=prepend_bos)
-    d_model = int(model.cfg.d_model)
-    values = torch.empty(len(texts), n_slots(position), len(wanted), d_model)
-    embeddings = torch.empty(len(texts), d_model)
-    embed_name = hook_name(model, "embed")
-    total = sum(map(len, tokenized))
-    bar = tqdm(
-        total=total,
-        unit="tok",
-        unit_scale=True,
-        desc="activations",
-        disable=None if progress else True,
-        delay=2,
-    )
-    with torch.no_grad(), bar:
-        for rows in _batches(tokenized, batch_size):
-            batch = [tokenized[i] for i in rows]
-            ids, mask = pad([text.ids for text in batch])
-            weights = pooling_weights(batch, position, ids.shape[1])
-            response = pooling_weights(batch, "response_mean", ids.shape[1])
-            pooled = _pool(model, ids, mask, [*names, embed_name], [*[weights] * len(names), response])
-            index = torch.as_tensor(rows)
-            values[index] = torch.stack(pooled[:-1], dim=2)
-            embeddings[index] = pooled[-1][:, 0]
-            bar.update(sum(map(len, batch)))
+    names = hook_names(model, wanted, site)
+    _check_count(batch_size, "batch_size")
+    if share_prefixes not in (True, False, "auto"):
+        raise ValueError(f"share_prefixes must be True, False or 'auto', got {share_prefixes!r}")
+    if store_dtype not in DTYPES:
+        raise ValueError(f"store_dtype must be one of {', '.join(DTYPES)}, got {store_dtype!r}")
+    _check_count(shard_size, "shard_size")
+    table = TokenTable.build(model, texts, position, prepend_bos=prepend_bos, chat_template=chat_template)
+    groups, sharing = _groups(model, table, names, share_prefixes)
     settings = {
         "layers": list(wanted),
         "position": position_name(position),
         "site": site,
         "prepend_bos": prepend_bos,
+        "chat_template": chat_template,
         "padding": "right",
+        "share_prefixes": sharing,
     }
-    return Activations(
-        values[:, 0] if n_slots(position) == 1 else values,
+    run = ExtractionRun(
+        model,
+        texts,
+        table,
+        groups,
         wanted,
-        texts.labels,
-        texts.groups,
-        position=position_name(position),
-        site=site,
-        texts=texts,
-        token_embeddings=embeddings,
-        provenance=Provenance(
-            "measured", model=model_identity(model), texts={texts.name: texts.sha256}, settings=settings
-        ),
+        site,
+        position,
+        batch_size,
+        tokens_per_batch(model),
+        settings,
+        progress,
     )
+    if store is None:
+        return run.in_memory()
+    return run.into_store(store, dtype=store_dtype, shard_size=shard_size)
 
 
-def _pool(
-    model: HookedModel, ids: Tensor, mask: Tensor, names: Sequence[str], weights: Sequence[Tensor]
-) -> list[Tensor]:
-    """The weighted token means [batch, slots, d_model] at each named hook, from one pass that ends early."""
-    device = model_device(model)
-    taken: list[Tensor | None] = [None] * len(names)
+def tokens_per_batch(model: HookedModel) -> int:
+    """How many tokens, padding included, go through the model at one time.
 
-    def taker(slot: int) -> Callable[..., None]:
-        def take(stream: Tensor, hook: object) -> None:
-            weight = weights[slot].to(stream.device, torch.float32)
-            taken[slot] = torch.bmm(weight, stream.float()).cpu()
-            if all(t is not None for t in taken):
-                raise _DeepestLayerReached
-
-        return take
-
-    try:
-        with model.hooks(fwd_hooks=[(name, taker(slot)) for slot, name in enumerate(names)]):
-            model(ids.to(device), attention_mask=mask.to(device))  # type: ignore[call-arg]
-    except _DeepestLayerReached:
-        pass
-    missing = [name for name, t in zip(names, taken, strict=True) if t is None]
-    if missing:
-        raise RuntimeError(f"the forward pass did not reach the hook points {missing}; is this model wrapped twice?")
-    return [t for t in taken if t is not None]
+    On a CPU core a few hundred are as fast per token as thousands, and small batches hold less padding; a GPU needs
+    many to be busy. Where they do not fit its memory, batches are halved on the way.
+    """
+    if model_device(model).type == "cpu":
+        return max(512, 64 * torch.get_num_threads())
+    return 16384
 
 
-def _batches(tokenized: Sequence[TokenizedText], batch_size: int | str) -> Iterator[list[int]]:
-    """Row indices, longest texts first (memory problems show at once), similar lengths together."""
-    order = sorted(range(len(tokenized)), key=lambda i: (-len(tokenized[i]), i))
-    start = 0
-    while start < len(order):
-        width = len(tokenized[order[start]])
-        size = batch_size if isinstance(batch_size, int) else max(1, _TOKENS_PER_BATCH // width)
-        yield order[start : start + size]
-        start += size
+def _groups(
+    model: HookedModel, table: TokenTable, names: Sequence[str], share_prefixes: bool | Literal["auto"]
+) -> tuple[list[Work], str]:
+    """The texts by shared prefix, and in words whether and why (not)."""
+    if share_prefixes is False:
+        return shared_prefixes(table, False), "off"
+    groups = shared_prefixes(table, share_prefixes)
+    shared = [group for group in groups if group.prefix]
+    if not shared:
+        return groups, "nothing to share"
+    obstacle = None
+    if any(getattr(point, "fwd_hooks", None) for point in model.hook_dict.values()):
+        # They may count positions from the start of a pass, which is not the start of the text.
+        obstacle = "the model has hooks attached, which may count positions"
+    if obstacle is None:
+        ids = torch.as_tensor(table.row_ids(int(shared[0].rows[0])), dtype=torch.long)
+        obstacle = sharing_obstacle(model, ids, max(names, key=_depth))
+    if obstacle is None:
+        return groups, f"{len(shared)} prefixes shared by {sum(len(g.rows) for g in shared)} texts"
+    if share_prefixes is True:
+        raise ValueError(f"prefixes cannot be shared: {obstacle}; try share_prefixes='auto', which falls back")
+    return shared_prefixes(table, False), f"off: {obstacle}"
+
+
+def _check_count(value: object, name: str) -> None:
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} must be a positive int or 'auto', got {value!r}")
+
+
+def _depth(name: str) -> int:
+    return int(name.split(".")[1])
 
 
 def _layers(model: HookedModel, layers: Literal["all"] | Layer | Sequence[Layer]) -> tuple[Layer, ...]:
-    if layers == "all":
+    if isinstance(layers, str) and layers == "all":
         return tuple(range(int(model.cfg.n_layers)))
-    chosen: tuple[Layer, ...] = (layers,) if isinstance(layers, int) or layers == "embed" else tuple(layers)  # type: ignore[arg-type, assignment]
+    chosen: tuple[Any, ...] = (layers,) if isinstance(layers, int | str) else tuple(layers)
     if not chosen:
         raise ValueError("layers is empty; give at least one, or 'all'")
     if len(set(chosen)) != len(chosen):

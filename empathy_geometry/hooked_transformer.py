@@ -21,14 +21,16 @@ def load_hooked_transformer(name: str, device: torch.device, dtype: torch.dtype)
             "TransformerLens 4 removed HookedTransformer; drop hooked_transformer=True to get a TransformerBridge "
             "(same hook names), or install 'transformer-lens<4'"
         ) from error
-    from empathy_geometry.models import model_not_found
-
     if name == EMBEDDED_NAME:
         return _from_llama(*load_embedded(dtype), name=name, device=device, dtype=dtype)
     try:
         return HookedTransformer.from_pretrained_no_processing(name, device=str(device), dtype=dtype)
     except (OSError, ConnectionError, ValueError) as error:
-        raise model_not_found(name, error) from error
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0][:200]
+        raise FileNotFoundError(
+            f"cannot load {name!r} as a HookedTransformer, which knows the embedded model ({EMBEDDED_NAME!r}) and a "
+            f"fixed list of hub names ({reason}); try hooked_transformer=False, which takes any name or local folder"
+        ) from error
 
 
 def _from_llama(hf_model: Any, tokenizer: Any, *, name: str, device: torch.device, dtype: torch.dtype) -> Any:

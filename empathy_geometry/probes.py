@@ -1,6 +1,5 @@
 """Linear probes as scikit-learn estimators, with directions in raw activation space."""
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -8,8 +7,6 @@ import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.covariance import ledoit_wolf_shrinkage
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -17,6 +14,7 @@ from torch import Tensor
 
 from empathy_geometry._types import FloatArray
 from empathy_geometry._validation import check_choice, to_numpy
+from empathy_geometry.batched_logistic import batched_logistic
 
 ProbeKind = Literal["logistic", "ridge", "lda", "mean_difference"]
 PROBE_KINDS: tuple[ProbeKind, ...] = ("logistic", "ridge", "lda", "mean_difference")
@@ -26,7 +24,8 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A linear classifier of activations, binary or multi-class.
 
     Kinds:
-        "logistic": L2-regularised logistic regression (softmax for more than two classes).
+        "logistic": L2-regularised logistic regression (softmax for more than two classes), as in scikit-learn, but
+            converged (scikit-learn's default stops early enough to move an AUROC by 2e-3).
         "ridge": least squares on -1/+1 targets, one against the rest, with an L2 penalty.
         "lda": shrinkage discriminant, w = Sigma^-1 (mu_1 - mu_0), Sigma the shrunk pooled within-class covariance.
         "mean_difference": w = mu_1 - mu_0 (nearest class mean; no covariance).
@@ -77,8 +76,7 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> "Probe":
         """Fit to rows X [n, d_model] (tensor or array) with classes y [n]."""
-        check_choice(self.kind, "kind", PROBE_KINDS)
-        self._check_parameters()
+        self.check_parameters()
         X, y = validate_data(self, _off_torch(X), _off_torch(y), dtype=np.float64, ensure_min_samples=2)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -140,7 +138,9 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return torch.as_tensor(self.coef_, dtype=torch.float32)
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Raise ValueError if the kind is unknown or a parameter out of its range."""
+        check_choice(self.kind, "kind", PROBE_KINDS)
         for name in ("C", "alpha"):
             value = getattr(self, name)
             if not value > 0:
@@ -151,10 +151,14 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _fit_logistic(self, X: FloatArray, codes: np.ndarray) -> tuple[FloatArray, FloatArray]:
         # The L2 penalty is invariant to rotation, so the solution lies in the span of the rows.
         basis, reduced = _row_space(X)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)
-            solver = LogisticRegression(C=self.C, tol=1e-6, max_iter=10_000).fit(reduced, codes)
-        return solver.coef_ @ basis, np.asarray(solver.intercept_, dtype=float)
+        onehot = codes == np.arange(len(self.classes_))[:, None]
+        weights, intercepts = batched_logistic(
+            torch.as_tensor(reduced),
+            torch.as_tensor(onehot[1:] if len(onehot) == 2 else onehot, dtype=torch.float64)[None],
+            C=self.C,
+            tolerance=1e-9,
+        )
+        return weights[0].numpy() @ basis, intercepts[0].numpy()
 
     def _fit_ridge(self, X: FloatArray, codes: np.ndarray) -> tuple[FloatArray, FloatArray]:
         targets = np.where(codes[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)

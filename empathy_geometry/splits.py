@@ -1,6 +1,6 @@
 """Folds that keep every scenario on one side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,32 @@ def _split_quietly(
     import warnings
 
     with warnings.catch_warnings():
-        # scikit-learn warns when a class has fewer rows than folds; the check above says the same as an error if it matters.
+        # scikit-learn warns when a class has fewer rows than folds; the caller checks it, as an error.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         yield from splitter.split(codes, codes, group)
+
+
+def check_folds(folds: Sequence[Fold], y: LabelsLike, *, groups: LabelsLike | None) -> tuple[Fold, ...]:
+    """The folds, if every row is tested once, no group is on both sides and every training part has every class.
+
+    Raises:
+        ValueError: one of these is not so.
+    """
+    labels = as_names(y, "y", len(y))
+    group = as_groups(groups, len(labels))
+    if not len(folds):
+        raise ValueError("folds is empty; try grouped_folds(y, groups=groups)")
+    tested = np.concatenate([np.asarray(f.test) for f in folds])
+    if not np.array_equal(np.sort(tested), np.arange(len(labels))):
+        raise ValueError(
+            f"folds must test each of {len(labels)} rows exactly once, got {len(tested)} test rows of which "
+            f"{len(np.unique(tested))} are distinct"
+        )
+    for k, fold in enumerate(folds):
+        shared = np.intersect1d(group[fold.train], group[fold.test])
+        if shared.size:
+            raise ValueError(f"fold {k} has {shared.size} group(s) in training and test at once; try grouped_folds")
+        missing = np.setdiff1d(labels, labels[fold.train])
+        if missing.size:
+            raise ValueError(f"the training part of fold {k} lacks class {missing.tolist()}")
+    return tuple(folds)

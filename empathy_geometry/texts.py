@@ -1,6 +1,6 @@
 """Texts with a label and a scenario each: the input of every study."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -78,6 +78,8 @@ class LabeledTexts:
                 raise TypeError(f"texts[{i}] must be a string, got {type(text).__name__}")
             if not text.strip():
                 raise ValueError(f"texts[{i}] is blank; remove the row or fill it in")
+            if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+                raise ValueError(f"texts[{i}] holds half a surrogate pair and is not valid UTF-8; look for cut emoji")
         n = len(texts)
         if prompts is not None:
             prompts = tuple(prompts)
@@ -218,6 +220,109 @@ class LabeledTexts:
 
         return read_json(path, classes=classes)
 
+    @classmethod
+    def from_jsonl(
+        cls,
+        path: str | Path,
+        *,
+        text: str = "text",
+        label: str = "label",
+        group: str | None = "id",
+        prompt: str = "scenario",
+        context: str = "context",
+        family: str = "family",
+        classes: Sequence[str] | None = None,
+    ) -> "LabeledTexts":
+        """Read a file with one JSON object in each line; see `text_files.read_jsonl` for the errors.
+
+        Args:
+            path: The file, UTF-8.
+            text: Key of the text (the response, where there is a prompt).
+            label: Key of its class.
+            group: Key of its scenario; None, said by name, takes the rows as independent.
+            prompt: Key of the prompt, if any; the text becomes prompt, blank line, "Response: ", response.
+            context: Key of the context, if any.
+            family: Key of the phrasing family, if any.
+            classes: Keys of the classes, where each line is a scenario with one text per class.
+        """
+        from empathy_geometry.text_files import read_jsonl
+        from empathy_geometry.text_records import Columns
+
+        return read_jsonl(path, columns=Columns(text, label, group, prompt, context, family, _tuple(classes)))
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | Path,
+        *,
+        text: str = "text",
+        label: str = "label",
+        group: str | None = "id",
+        prompt: str = "scenario",
+        context: str = "context",
+        family: str = "family",
+        classes: Sequence[str] | None = None,
+        delimiter: str = ",",
+        encoding: str = "utf-8",
+    ) -> "LabeledTexts":
+        """Read a table with a header; see `text_files.read_csv` for the errors, `from_jsonl` for the other arguments.
+
+        Args:
+            path: The file.
+            text: Column of the text.
+            label: Column of its class.
+            group: Column of its scenario; None, said by name, takes the rows as independent.
+            prompt: Column of the prompt, if any.
+            context: Column of the context, if any.
+            family: Column of the phrasing family, if any.
+            classes: Columns of the classes, where each row is a scenario with one text per class.
+            delimiter: Between the cells.
+            encoding: Of the file.
+        """
+        from empathy_geometry.text_files import read_csv
+        from empathy_geometry.text_records import Columns
+
+        columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
+        return read_csv(path, columns=columns, delimiter=delimiter, encoding=encoding)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: Iterable[Mapping[str, Any]],
+        *,
+        text: str = "text",
+        label: str = "label",
+        group: str | None = "id",
+        prompt: str = "scenario",
+        context: str = "context",
+        family: str = "family",
+        classes: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> "LabeledTexts":
+        """Read one split of a Hugging Face `datasets.Dataset`, or a list of dictionaries.
+
+        Args:
+            dataset: The split.
+            text: Column of the text.
+            label: Column of its class; a `ClassLabel` gives its names.
+            group: Column of its scenario; None, said by name, takes the rows as independent.
+            prompt: Column of the prompt, if any.
+            context: Column of the context, if any.
+            family: Column of the phrasing family, if any.
+            classes: Columns of the classes, where each row is a scenario with one text per class.
+            name: Name of the set.
+
+        Example:
+            >>> rows = [{"s": "job", "said": "Oh no.", "kind": "warm"}, {"s": "job", "said": "Noted.", "kind": "cool"}]
+            >>> LabeledTexts.from_dataset(rows, text="said", label="kind", group="s").classes
+            ('cool', 'warm')
+        """
+        from empathy_geometry.text_files import read_dataset
+        from empathy_geometry.text_records import Columns
+
+        columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
+        return read_dataset(dataset, columns=columns, name=name)
+
 
 def rows_where(
     n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[str, str | Sequence[str] | None]
@@ -234,7 +339,7 @@ def rows_where(
         values = [value] if isinstance(value, str) else [str(v) for v in value]
         column = fields.get(name)
         if column is None:
-            raise ValueError(f"cannot select by {name}: these rows have no {name}s")
+            raise ValueError(f"cannot select by {name}: these rows have none")
         unknown = sorted(set(values) - set(column.tolist()))
         if unknown:
             shown = ", ".join(map(repr, np.unique(column)[:8].tolist()))
@@ -243,6 +348,11 @@ def rows_where(
     if not keep.any():
         raise ValueError(f"no row fulfils all of { ({k: v for k, v in wanted.items() if v is not None}) }")
     return np.flatnonzero(keep)
+
+
+def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    # A lone string goes on as it is: `Columns` refuses it by name.
+    return names if names is None or isinstance(names, str) else tuple(names)  # type: ignore[return-value]
 
 
 def _strings(x: LabelsLike, name: str, n: int) -> StrArray:

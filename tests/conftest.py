@@ -1,0 +1,55 @@
+"""Models that many test files share."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that `from tiny_models import ...` works in every test folder
+
+import tiny_models
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> Any:
+    """A small random TransformerBridge of Llama type."""
+    return tiny_models.tiny_model("bridge_llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2() -> Any:
+    """A small random TransformerBridge of GPT-2 type."""
+    return tiny_models.tiny_model("bridge_gpt2")
+
+
+@pytest.fixture(scope="session")
+def tiny_hooked() -> Any:
+    """A small random HookedTransformer."""
+    if not tiny_models.has_hooked_transformer():
+        pytest.skip("TransformerLens 4 has no HookedTransformer")
+    return tiny_models.tiny_model("hooked_transformer")
+
+
+@pytest.fixture(scope="session", params=tiny_models.KINDS)
+def tiny_model(request: pytest.FixtureRequest) -> Any:
+    """Each kind of small random model in turn."""
+    return tiny_models.tiny_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Any:
+    """The embedded model as TransformerBridge; loading takes seconds, so it is shared: leave it as you found it."""
+    import empathy_geometry as eg
+
+    return eg.load_model()
+
+
+@pytest.fixture(scope="session")
+def embedded_hooked() -> Any:
+    """The embedded model as HookedTransformer (TransformerLens 3)."""
+    if not tiny_models.has_hooked_transformer():
+        pytest.skip("TransformerLens 4 has no HookedTransformer")
+    import empathy_geometry as eg
+
+    return eg.load_model(hooked_transformer=True)

@@ -1,0 +1,117 @@
+"""Several processes, one store: the same bytes as one process writes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import tiny_model
+
+import empathy_geometry as eg
+from empathy_geometry.distributed import Processes
+from empathy_geometry.texts import LabeledTexts
+
+PROMPTS = ["I was there. ", "er abcabc, you. ", "No, never again. "]
+TEXTS = LabeledTexts(
+    [f"{p}{r}" for p in PROMPTS for r in ("one", "two er", "abc?", "x")],
+    ["a", "b"] * 6,
+    [g for g in "ghi" for _ in range(4)],
+    prompts=[p for p in PROMPTS for _ in range(4)],
+)
+
+
+def _extract(folder: Path, kind: Any = "bridge_llama") -> Any:
+    return eg.extract_activations(tiny_model(kind), TEXTS, position="mean", store=folder, shard_size=3, progress=False)
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name != "manifest.json"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """The last bits of a matrix product depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _one_of_two(rank: int, meeting: Path, folder: Path, kind: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    written = []
+    save = eg.store_writer.save_artefact  # type: ignore[attr-defined]
+    eg.store_writer.save_artefact = lambda path, *rest: (written.append(path), save(path, *rest))  # type: ignore[attr-defined]
+    store = _extract(folder, kind)
+    assert store.complete
+    assert len(store.layer(1)) == len(TEXTS)
+    assert 0 < len(written) < 4, written
+    torch.distributed.destroy_process_group()
+
+
+def test_alone_outside_a_job() -> None:
+    processes = Processes.current(torch.device("cpu"))
+    assert (processes.rank, processes.n) == (0, 1)
+    assert processes.mine(5)
+    processes.wait()
+
+
+def test_pieces_are_dealt_out_once() -> None:
+    assert [[p.mine(i) for p in (Processes(0, 2), Processes(1, 2))] for i in range(3)] == [
+        [True, False],
+        [False, True],
+        [True, False],
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["bridge_llama", "bridge_gpt2"])
+def test_two_gloo_processes_write_the_store_of_one(tmp_path: Path, kind: str) -> None:
+    _extract(tmp_path / "one", kind)
+    torch.multiprocessing.start_processes(
+        _one_of_two, args=(tmp_path / "meeting", tmp_path / "two", kind), nprocs=2, start_method="fork"
+    )
+    assert _content(tmp_path / "two") == _content(tmp_path / "one")
+    assert len(_content(tmp_path / "two")) == 5
+
+
+SCRIPT = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import torch
+torch.set_num_threads(1)
+from test_distributed import _extract
+from pathlib import Path
+store = _extract(Path(sys.argv[1]))
+assert store.complete
+torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        ["torch.distributed.run", "--standalone", "--nproc-per-node=2"],
+        ["accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no"],
+    ],
+    ids=["torchrun", "accelerate"],
+)
+def test_launchers(tmp_path: Path, launcher: list[str]) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, str(tmp_path / "script.py"), str(tmp_path / "two")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    _extract(tmp_path / "one")
+    assert _content(tmp_path / "two") == _content(tmp_path / "one")

@@ -1,0 +1,66 @@
+"""Hook reading: passes end early, hooks come off, the model is left as it was."""
+
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import tiny_bridge
+
+from empathy_geometry.hook_reader import HookReader, to_cpu
+from empathy_geometry.models import hook_name
+
+
+def _keep(stream: torch.Tensor) -> torch.Tensor:
+    return stream.clone()
+
+
+def _n_hooks(model: Any) -> int:
+    return sum(len(point.fwd_hooks) for point in model.hook_dict.values())
+
+
+def test_reads_what_run_with_cache_caches_and_runs_no_deeper(tiny_model: Any) -> None:
+    ids = tiny_model.to_tokens("abc I am")
+    names = [hook_name(tiny_model, 0), hook_name(tiny_model, 1, "mlp_out")]
+    deeper: list[str] = []
+    with torch.no_grad():
+        _, cache = tiny_model.run_with_cache(ids)
+        with (
+            tiny_model.hooks(fwd_hooks=[(hook_name(tiny_model, 2), lambda stream, hook: deeper.append("block 2"))]),
+            HookReader(tiny_model, names) as reader,
+        ):
+            read = reader.read(ids, torch.ones_like(ids, dtype=torch.bool), [_keep, _keep])
+    assert deeper == []
+    for name, stream in zip(names, read, strict=True):
+        assert torch.equal(stream, cache[name])
+
+
+def test_the_model_is_left_as_it_was(tiny_model: Any) -> None:
+    ids = tiny_model.to_tokens("abc I am")
+    seen: list[int] = []
+    with torch.no_grad():
+        before = tiny_model(ids)
+    tiny_model.add_hook(hook_name(tiny_model, 1), lambda stream, hook: seen.append(1))
+    try:
+        hooks = _n_hooks(tiny_model)
+        with pytest.raises(ZeroDivisionError), HookReader(tiny_model, [hook_name(tiny_model, 2)]) as reader:
+            reader.read(ids, torch.ones_like(ids, dtype=torch.bool), [lambda stream: stream / (1 // 0)])
+        assert _n_hooks(tiny_model) == hooks
+        with torch.no_grad():
+            assert torch.equal(tiny_model(ids), before)
+        assert len(seen) == 2  # the user's own hook was there all the time
+    finally:
+        tiny_model.reset_hooks()
+
+
+def test_a_hook_point_that_does_not_fire_is_an_error() -> None:
+    model = tiny_bridge("llama")
+    ids = model.to_tokens("abc")
+    with torch.no_grad(), HookReader(model, ["blocks.1.hook_resid_post"]) as reader:
+        model.hook_dict["blocks.1.hook_resid_post"]._forward_hooks.clear()
+        with pytest.raises(RuntimeError, match=r"did not reach hook points \['blocks.1.hook_resid_post'\]"):
+            reader.read(ids, torch.ones_like(ids, dtype=torch.bool), [_keep])
+
+
+def test_vectors_come_to_the_cpu_in_order() -> None:
+    vectors = [torch.full((2, 1, 3), float(i)) for i in range(4)]
+    assert [float(v[0, 0, 0]) for v in to_cpu(vectors)] == [0, 1, 2, 3]
