@@ -122,11 +122,17 @@ def maxt(m: int, layers: int) -> None:
     torch.set_num_threads(2)
     X, y, groups = planted_rows(180, 576, decay=1.0, layers=layers)
     print(f"max-T, {m} permutations, {layers} layers, n = 180, d = 576, 5 folds, two threads")
-    for probe in (Probe("ridge"), Probe("lda", shrinkage=0.3), Probe("lda"), Probe("mean_difference"), Probe("logistic")):
+    for probe in (
+        Probe("ridge"),
+        Probe("lda", shrinkage=0.3),
+        Probe("lda"),
+        Probe("mean_difference"),
+        Probe("logistic"),
+    ):
         wall, cpu = time.perf_counter(), time.process_time()
         result = permutation_test(probe, X, y, groups=groups, n_permutations=m, rng=SEED, progress=False)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        print(f"{str(probe):<40} {wall:7.1f} s wall {cpu:7.1f} s CPU   p = {result.pvalue:.2g}", flush=True)
+        print(f"{probe!s:<40} {wall:7.1f} s wall {cpu:7.1f} s CPU   p = {result.pvalue:.2g}", flush=True)
 
 
 def growth(m: int) -> None:

@@ -112,17 +112,15 @@ def row(name: str, contrast: tuple[str, ...], acts: dict[str, eg.Activations], s
 
 def judged(evaluation: Evaluation) -> tuple[str, str]:
     layers = sorted(evaluation.chosen_layers)
-    return f"{interval(evaluation.auroc)} (layer {layers[len(layers) // 2]})", interval(evaluation.excess)
+    excess = "-" if evaluation.excess is None else interval(evaluation.excess, sign="+")
+    return f"{interval(evaluation.auroc)} (layer {layers[len(layers) // 2]})", excess
 
 
-def interval(estimate: eg.Estimate | None) -> str:
-    if estimate is None:
-        return "-"
-    sign = "+" if estimate.value >= 0 else ""
+def interval(estimate: eg.Estimate, sign: str = "") -> str:
+    value = f"{estimate.value:{sign}.2f}"
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2f}"
-    shown = f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
-    return sign + shown if estimate.low < 0 else shown
+        return value
+    return f"{value} [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ def as_float_array(x: ArrayLike, name: str, *, ndim: int | Sequence[int]) -> Flo
         TypeError: `x` does not hold numbers.
         ValueError: `x` is empty, not finite or has another number of axes.
     """
-    array = to_numpy(x)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; try float32")
-    array = array.astype(np.float64)
+    given = to_numpy(x)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {given.dtype}; try float32")
+    array: FloatArray = given.astype(np.float64)
     allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
     if array.ndim not in allowed:
         wanted = " or ".join(str(k) for k in allowed)
@@ -54,7 +54,7 @@ def as_matrix(x: ArrayLike, name: str, *, d_model: int | None = None) -> FloatAr
 
 def as_names(x: LabelsLike, name: str, n: int) -> np.ndarray:
     """`x` as a one-dimensional array of n labels or group names, none of them missing."""
-    array = to_numpy(x)
+    array: np.ndarray = to_numpy(x)
     if array.dtype == object:
         if any(v is None or (isinstance(v, float) and np.isnan(v)) for v in array):
             raise ValueError(f"{name} has a missing entry; give every row a value")

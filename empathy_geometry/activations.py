@@ -121,7 +121,9 @@ class Activations:
         return at[:, pos]
 
     def __getitem__(self, rows: Any) -> "Activations":
-        index = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)].reshape(-1)
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows)
+        empty = isinstance(chosen, np.ndarray) and chosen.size == 0
+        index = np.arange(0) if empty else np.arange(len(self))[chosen].reshape(-1)
         if index.size == 0:
             raise ValueError(f"the selection is empty: none of {len(self)} rows is left")
         select = torch.as_tensor(index)

@@ -29,6 +29,9 @@ from empathy_geometry.steering_search import search_sweep
 from empathy_geometry.texts import LabeledTexts
 from empathy_geometry.transfer import TransferMatrix, transfer_matrix
 
+_FEWEST_SCENARIOS = 12
+_FEWEST_FOR_TRANSFER = 4
+
 
 @dataclass(frozen=True, eq=False)
 class Bandwidth:
@@ -39,7 +42,7 @@ class Bandwidth:
         control: The same for the control concept; None without one.
         evaluation: Held-out probe with text-only baselines.
         permutation: Permutation test of the probe, corrected for the choice of the layer.
-        transfer: Contexts x contexts; None where the texts have fewer than two contexts.
+        transfer: Contexts x contexts; None where there are not two contexts of four scenarios at least.
         random: Steering range (positive side) of random directions of equal length, by name: "isotropic ..." and
             "shuffled labels ...", in the concept's units.
         layer: Where dimensionality and steering were measured.
@@ -191,9 +194,11 @@ def measure_bandwidth(
     if sae is not None:
         sae_agreement(sae)
     positive, negative = _classes(texts, positive, negative)
+    _check_pairs(texts, positive, negative)
+    if control is not None:
+        _check_pairs(control, *_classes(control, None, None))
     prompts, held_out = _steering_prompts(texts, negative, n_prompts, seed)
-    extract = {"layers": layers, "position": position, "progress": progress}
-    acts = extract_activations(model, texts, **extract)  # type: ignore[arg-type]
+    acts = extract_activations(model, texts, layers=layers, position=position, progress=progress)
     probe = Probe("logistic") if probe is None else probe
     evaluation = cross_validate(probe, acts, positive=positive, negative=negative, seed=seed)
     test = permutation_test(
@@ -222,11 +227,13 @@ def measure_bandwidth(
     ).items():
         sweep = search_sweep(model, direction, prompts, units=units, signs=(1,), threshold=threshold, options=options)
         randoms[name] = steering_range(sweep, threshold=threshold, rng=seed)
-    contexts = texts.contexts
     transfer = None
-    if contexts is not None and len(np.unique(contexts)) > 1:
+    fewest = _fewest_scenarios(texts)
+    if fewest >= _FEWEST_FOR_TRANSFER:
         single = replace(acts, values=acts.values[..., [acts.layers.index(at)], :], layers=(at,))
-        transfer = transfer_matrix(probe, single, positive=positive, negative=negative, seed=seed)
+        transfer = transfer_matrix(
+            probe, single, positive=positive, negative=negative, n_splits=min(5, fewest), seed=seed
+        )
     settings = {
         "position": position_name(position),
         "probe": " ".join(str(probe).split()),
@@ -267,13 +274,18 @@ def _factors(
     options: dict[str, Any],
     seed: int,
 ) -> BandwidthFactors:
-    measured = dimensionality_of_activations(acts, positive=positive, negative=negative, layer=layer, rng=seed)
+    # The null of neutral-minus-neutral differences takes two neutral rows for each difference.
+    null: Literal["neutral"] | None = "neutral" if (acts.labels == negative).sum() >= 2 * _FEWEST_SCENARIOS else None
+    measured = dimensionality_of_activations(
+        acts, positive=positive, negative=negative, layer=layer, null=null, rng=seed
+    )
     training = acts[np.flatnonzero(~np.isin(acts.groups, list(held_out)))]
     direction = ConceptDirection.from_activations(training, positive=positive, negative=negative, layer=layer)
     if units not in direction.scales:
         raise ValueError(
-            f"the direction of {positive} - {negative} at layer {layer} has no {units}: its class gap on held-out scenarios "
-            f"is not positive, so the concept has no direction here. Try another layer, or units='residual_norm'"
+            f"the direction of {positive} - {negative} at layer {layer} has no {units}: its class gap on held-out "
+            f"scenarios is not positive, so the concept has no direction here. Try another layer, or "
+            f"units='residual_norm'"
         )
     sweep = search_sweep(model, direction, prompts, units=units, threshold=threshold, options=options)
     up = steering_range(sweep, threshold=threshold, sign=1, rng=seed)
@@ -301,13 +313,34 @@ def _classes(texts: LabeledTexts, positive: str | None, negative: str | None) ->
     return positive, negative
 
 
+def _check_pairs(texts: LabeledTexts, positive: str, negative: str) -> None:
+    """Raise before anything is computed if dimensionality could not be measured on these texts."""
+    chosen = [set(texts.groups[texts.labels == c].tolist()) for c in (positive, negative)]
+    lonely = sorted(chosen[0] ^ chosen[1])
+    if lonely:
+        raise ValueError(
+            f"{texts.name}: every scenario needs both {positive!r} and {negative!r}; {len(lonely)} have only one, "
+            f"such as {lonely[0]!r}. Drop them with texts.where(group=[...])"
+        )
+    if len(chosen[0]) < _FEWEST_SCENARIOS:
+        raise ValueError(
+            f"{texts.name}: bandwidth needs at least {_FEWEST_SCENARIOS} scenarios, got {len(chosen[0])}; write more"
+        )
+
+
+def _fewest_scenarios(texts: LabeledTexts) -> int:
+    """Scenarios of the smallest context; 0 where there are not two contexts to transfer between."""
+    if texts.contexts is None or len(np.unique(texts.contexts)) < 2:
+        return 0
+    return min(len(np.unique(texts.groups[texts.contexts == c])) for c in np.unique(texts.contexts))
+
+
 def _steering_prompts(texts: LabeledTexts, negative: str, n_prompts: int, seed: int) -> tuple[list[str], list[str]]:
     """Neutral messages of scenarios spread over the contexts, and those scenarios, which the direction must not see."""
     neutral = texts.where(label=negative)
     if n_prompts < 2 or n_prompts > len(np.unique(neutral.groups)) // 2:
-        raise ValueError(
-            f"n_prompts must be from 2 to half the number of scenarios ({len(np.unique(neutral.groups)) // 2}), got {n_prompts}"
-        )
+        most = len(np.unique(neutral.groups)) // 2
+        raise ValueError(f"n_prompts must be from 2 to half the number of scenarios ({most}), got {n_prompts}")
     contexts = np.full(len(neutral), "") if neutral.contexts is None else neutral.contexts
     order = np.random.default_rng(seed).permutation(len(neutral))
     names = np.unique(contexts)

@@ -57,8 +57,8 @@ def markdown(result: "Bandwidth", figures: list[str]) -> str:
         "",
         "## What these numbers are",
         "",
-        "- Probe: fitted in training scenarios, scored in others; layer chosen inside the training part; the excess is over "
-        "the best baseline that sees only the text.",
+        "- Probe: fitted in training scenarios, scored in others; layer chosen inside the training part; the excess is "
+        "over the best baseline that sees only the text.",
         "- Dimensionality: participation ratio of the paired differences within scenarios, corrected for finite n.",
         "- Steering range: |alpha| at which the smallest coherence part falls below "
         f"{result.concept.threshold:g}; '>=' means that no crossing was found in the grid.",

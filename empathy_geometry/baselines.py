@@ -110,7 +110,8 @@ def baseline_scores(
     Example:
         >>> folds = [Fold(np.arange(4), np.arange(4, 8))]
         >>> texts = ["sorry, no", "sorry, yes", "the file", "the end"] * 2
-        >>> baseline_scores(texts, [1, 1, 0, 0] * 2, folds=folds, which=["first_word"])["first_word"][4:].round(1).tolist()
+        >>> found = baseline_scores(texts, [1, 1, 0, 0] * 2, folds=folds, which=["first_word"])
+        >>> found["first_word"][4:].round(1).tolist()
         [1.0, 1.0, -1.0, -1.0]
     """
     codes = _codes(texts, y)
@@ -175,10 +176,10 @@ def first_word(text: str) -> str:
     """The first run of letters and apostrophes, in lower case; "" if there is none.
 
     Example:
-        >>> first_word('"I\\'m sorry," she said.')
+        >>> first_word("(I'm sorry, she said.)")
         "i'm"
     """
-    found = re.search(r"[^\W\d_]+(?:['’][^\W\d_]+)*", text)
+    found = re.search(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*", text)
     return found.group().lower() if found else ""
 
 

@@ -55,7 +55,8 @@ def batched_logistic(
         newton = gradient / (kappa * variances).add_(penalty)
         newton_intercept = gradient_intercept / (kappa * n).clamp_(min=1e-30)
         change = _dot(newton, newton * variances) + n * _dot(newton_intercept, newton_intercept)
-        active = change > (tolerance**2 * _dot(fitted, fitted) if iteration else 0.0)
+        # The floor ends the search where the solution is zero: nothing then gives the tolerance a scale.
+        active = change > (tolerance**2 * (_dot(fitted, fitted) + 1e-6 * n * k) if iteration else 0.0)
         if not active.any():
             return weights, intercept[..., 0]
         current = _dot(gradient, newton) + _dot(gradient_intercept, newton_intercept)

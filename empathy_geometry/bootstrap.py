@@ -99,10 +99,8 @@ def _bca_levels(whole: float, drawn: FloatArray, left_out: FloatArray, level: fl
     influence = left_out.mean() - left_out
     squared = float((influence**2).sum())
     acceleration = float((influence**3).sum()) / (6 * squared**1.5) if squared > 0 else 0.0
-    ends = []
     # Resampling n groups understates their variance by (n - 1) / n and ignores that it is estimated.
     n_groups = len(left_out)
     reach = float(student.ppf((1 + level) / 2, n_groups - 1) * np.sqrt(n_groups / (n_groups - 1)))
-    for z in (shift - reach, shift + reach):
-        ends.append(float(norm.cdf(shift + z / (1 - acceleration * z))))
-    return ends[0], ends[1]
+    low, high = (float(norm.cdf(shift + z / (1 - acceleration * z))) for z in (shift - reach, shift + reach))
+    return low, high

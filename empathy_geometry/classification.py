@@ -95,7 +95,7 @@ def classification(
     X: ArrayLike | Activations,
     y: LabelsLike | None,
     *,
-    groups: LabelsLike | None | Missing,
+    groups: LabelsLike | Missing | None,
     positive: object | None = None,
     negative: object | None = None,
     layers: Sequence[Layer] | None = None,

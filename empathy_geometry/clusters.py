@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
 from empathy_geometry._types import ArrayLike, FloatArray, IntArray, LabelsLike
 from empathy_geometry._validation import as_groups, as_matrix, as_names
-from empathy_geometry.clustered import ceiling_interval, logit_interval, t_quantile
+from empathy_geometry.clustered import ceiling_interval, t_quantile, wilson_interval
 from empathy_geometry.estimate import Estimate
 
 
@@ -23,7 +23,7 @@ def purity(
         clusters: Cluster of each row, [n].
         labels: Class of each row, [n].
         groups: Scenario of each row; None treats each row as independent.
-        level: Coverage of the interval (clustered, logit scale, the clusters' majorities taken as given).
+        level: Coverage of the interval (Wilson's, clustered, the clusters' majorities taken as given).
 
     Source: Manning, Raghavan & Schuetze (2008), Introduction to Information Retrieval, ch. 16.
 
@@ -42,8 +42,8 @@ def purity(
     parts = _parts(right - share, group)
     if parts is None:
         return Estimate(share, None, None, level, n, n_groups, "no interval: groups do not differ")
-    low, high = logit_interval(share, parts, level)
-    return Estimate(share, low, high, level, n, n_groups, "clustered, logit scale")
+    low, high = wilson_interval(share, parts, level)
+    return Estimate(share, low, high, level, n, n_groups, "Wilson, clustered")
 
 
 def silhouette(X: ArrayLike, labels: LabelsLike, *, groups: LabelsLike | None = None, level: float = 0.95) -> Estimate:

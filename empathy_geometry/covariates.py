@@ -79,7 +79,7 @@ def residualise(
     *,
     groups: LabelsLike | None,
     names: Sequence[str] | None = None,
-    probe: Probe | None = None,
+    probe: Any = None,
     n_splits: int = 5,
     level: float = 0.95,
     seed: int = 0,
@@ -96,7 +96,7 @@ def residualise(
         covariates: [n] or [n, k], such as `length_covariates(texts)`.
         groups: Scenario of each row; None, said by name, takes rows as independent.
         names: What the covariates are, for the result.
-        probe: How the concept is read; None takes `Probe("lda")`.
+        probe: How the concept is read: a `Probe` or another scikit-learn classifier; None takes `Probe("lda")`.
         n_splits: Folds.
         level: Coverage of the intervals.
         seed: Of the folds.

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from empathy_geometry._types import FloatArray
-from empathy_geometry.probes import Probe
+from empathy_geometry.probes import Probe, ProbeKind
 
 Method = Literal["mean_difference", "pairs", "pca", "lda", "logistic", "ridge"]
 METHODS: tuple[Method, ...] = ("mean_difference", "pairs", "pca", "lda", "logistic", "ridge")
@@ -19,7 +19,7 @@ def fit_vector(method: Method, positive: FloatArray, negative: FloatArray) -> Fl
         >>> fit_vector("mean_difference", np.array([[3.0, 0.0]]), np.array([[1.0, 0.0]])).tolist()
         [2.0, 0.0]
     """
-    if method in ("mean_difference", "pairs"):
+    if method == "mean_difference" or method == "pairs":
         return np.asarray(positive.mean(axis=0) - negative.mean(axis=0))
     if method == "pca":
         differences = positive - negative
@@ -28,4 +28,5 @@ def fit_vector(method: Method, positive: FloatArray, negative: FloatArray) -> Fl
         return first if differences.mean(axis=0) @ first >= 0 else -first
     X = np.concatenate([negative, positive])
     y = np.repeat([0, 1], [len(negative), len(positive)])
-    return np.asarray(Probe(method).fit(X, y).coef_[0])
+    kind: ProbeKind = method
+    return np.asarray(Probe(kind).fit(X, y).coef_[0])

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from concept_erasure import LeaceEraser
+from concept_erasure import LeaceFitter
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from empathy_geometry._types import FloatArray
+from empathy_geometry.fold_scores import decision_values
+from empathy_geometry.whitening import shrinkage_of
 
 
 def leace(train: FloatArray, concept: FloatArray) -> "LinearEraser":
@@ -20,6 +22,9 @@ def leace(train: FloatArray, concept: FloatArray) -> "LinearEraser":
         train: Rows, [n, d_model].
         concept: Values of the concept, [n] or [n, k]; classes as one-hot columns.
 
+    Raises:
+        RuntimeError: the eraser does not erase its own training rows.
+
     Source: Belrose et al. (2023), LEACE: Perfect linear concept erasure in closed form, through `concept-erasure`.
 
     Example:
@@ -30,14 +35,36 @@ def leace(train: FloatArray, concept: FloatArray) -> "LinearEraser":
         >>> bool(np.abs(erased[z == 1].mean(axis=0) - erased[z == 0].mean(axis=0)).max() < 1e-8)
         True
     """
+    n, d_model = train.shape
     mean = train.mean(axis=0)
     left, singular, basis = np.linalg.svd(train - mean, full_matrices=False)
     kept = singular > 1e-10 * max(float(singular[0]), 1e-300)
-    rows = torch.from_numpy(np.ascontiguousarray(left[:, kept] * singular[kept]))
-    target = torch.from_numpy(np.ascontiguousarray(concept, dtype=np.float64).reshape(len(train), -1))
+    rows, basis = left[:, kept] * singular[kept], basis[kept]
+    target = np.ascontiguousarray(concept, dtype=np.float64).reshape(n, -1)
     # The norm constraint mixes in a projection that leaves part of the concept; rows here are not fed back to a model.
-    eraser = LeaceEraser.fit(rows, target, constrain_cov_trace=False, svd_tol=1e-6)
-    return LinearEraser(mean, basis[kept], eraser.proj_left.numpy(), eraser.proj_right.numpy())
+    fitter = LeaceFitter(
+        rows.shape[1],
+        target.shape[1],
+        constrain_cov_trace=False,
+        shrinkage=d_model < n,
+        svd_tol=1e-6,
+        dtype=torch.float64,
+    ).update(torch.from_numpy(np.ascontiguousarray(rows)), torch.from_numpy(target))
+    if d_model >= n:
+        # Its own shrinkage breaks down in the span of fewer rows than features, where the spectrum is all but flat;
+        # Ledoit & Wolf's intensity is that of all d_model dimensions.
+        shrinkage = shrinkage_of(rows @ rows.T, d_model)
+        variances = (1 - shrinkage) * singular[kept] ** 2 + shrinkage * (singular**2).sum() / d_model
+        fitter.sigma_xx_ = torch.from_numpy(np.diag(variances))
+    eraser = LinearEraser(mean, basis, fitter.eraser.proj_left.numpy(), fitter.eraser.proj_right.numpy())
+    contrast = target - target.mean(axis=0)
+    left_over, before = np.linalg.norm(contrast.T @ eraser(train)), np.linalg.norm(contrast.T @ (train - mean))
+    if left_over > 1e-6 * before + 1e-9 * float(np.linalg.norm(train - mean)):
+        raise RuntimeError(
+            f"erasure left {left_over / before:.2g} of the concept's covariance with its own training rows; "
+            f"look for a concept that is (nearly) constant, or rows of very different scales"
+        )
+    return eraser
 
 
 class LinearEraser:
@@ -79,13 +106,13 @@ class ErasedProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.probe_ = clone(self.probe).fit(erased, y[learn])
         self.classes_ = self.probe_.classes_
         # What erasure leaves of a concept in its own training rows is rounding, and so is a probe fitted to that.
-        before = clone(self.probe).fit(rows[learn], y[learn]).decision_function(rows[learn])
-        self.blind_ = bool(np.std(self.probe_.decision_function(erased)) <= 1e-6 * np.std(before))
+        before = decision_values(clone(self.probe).fit(rows[learn], y[learn]), rows[learn])
+        self.blind_ = bool(np.std(decision_values(self.probe_, erased)) <= 1e-6 * np.std(before))
         return self
 
     def decision_function(self, X: FloatArray) -> FloatArray:
         """Scores of the probe on erased rows; the concept's columns are ignored."""
-        scores = np.asarray(self.probe_.decision_function(self._erased(self._split(X)[0])))
+        scores = decision_values(self.probe_, self._erased(self._split(X)[0]))
         return np.zeros_like(scores) if self.blind_ else scores
 
     def predict(self, X: FloatArray) -> np.ndarray:
@@ -132,7 +159,7 @@ class ResidualProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def decision_function(self, X: FloatArray) -> FloatArray:
         """Scores of the probe on residuals."""
-        return np.asarray(self.probe_.decision_function(self._residuals(X)))
+        return decision_values(self.probe_, self._residuals(X))
 
     def predict(self, X: FloatArray) -> np.ndarray:
         """Classes that the probe predicts on residuals."""

@@ -26,7 +26,8 @@ class Erasure:
         target: AUROC of the target with nothing erased.
         concept: AUROC of the concept to be erased, with nothing erased.
         target_without_concept: AUROC of the target after erasing the concept: the answer.
-        concept_without_concept: AUROC of the concept after erasing it: the positive control, which must be 1/2.
+        concept_without_concept: AUROC of the concept after erasing it: the positive control, which must be 1/2. For a
+            linear probe it is by theorem; a nonlinear probe may still read the concept.
         target_without_target: The same control of the crossed design.
         concept_without_target: AUROC of the concept after erasing the target.
         fresh_control: AUROC of the concept where the eraser comes from one half of the training scenarios and the
@@ -89,7 +90,7 @@ def erasure(
     concept: LabelsLike,
     *,
     groups: LabelsLike | None,
-    probe: Probe | None = None,
+    probe: Any = None,
     n_splits: int = 5,
     level: float = 0.95,
     seed: int = 0,
@@ -105,7 +106,7 @@ def erasure(
         target: Class of each row in the concept of interest, boolean or 0/1, [n].
         concept: Class of each row in the concept to erase, boolean or 0/1, [n]; all four combinations must occur.
         groups: Scenario of each row; None, said by name, takes rows as independent.
-        probe: How concepts are read; None takes `Probe("lda")`.
+        probe: How concepts are read: a `Probe` or another scikit-learn classifier; None takes `Probe("lda")`.
         n_splits: Folds.
         level: Coverage of the intervals.
         seed: Of the folds.

@@ -9,11 +9,12 @@ from sklearn.base import clone
 
 from empathy_geometry._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.activations import Activations
-from empathy_geometry.baselines import text_baselines
-from empathy_geometry.classification import MISSING, Missing, classification
+from empathy_geometry.baselines import BASELINES, TextBaseline, text_baselines
+from empathy_geometry.classification import MISSING, Classification, Missing, classification
 from empathy_geometry.estimate import Estimate
-from empathy_geometry.fold_dependence import left_out_scores, variance_inflation
+from empathy_geometry.fold_dependence import LARGEST, left_out_scores, variance_inflation
 from empathy_geometry.metrics import accuracy, auroc, auroc_excess, best_excess, d_prime, forced_choice, macro_auroc
+from empathy_geometry.probes import Probe
 from empathy_geometry.selection import Candidate, candidates, fit_and_score, select
 from empathy_geometry.splits import Fold
 from empathy_geometry.texts import LabeledTexts
@@ -136,7 +137,7 @@ def cross_validate(
     X: ArrayLike | Activations,
     y: LabelsLike | None = None,
     *,
-    groups: LabelsLike | None | Missing = MISSING,
+    groups: LabelsLike | Missing | None = MISSING,
     positive: object | None = None,
     negative: object | None = None,
     n_splits: int = 5,
@@ -178,7 +179,6 @@ def cross_validate(
     Source: nested selection: Varma & Simon (2006), BMC Bioinformatics 7.
 
     Example:
-        >>> from empathy_geometry.probes import Probe
         >>> rng = np.random.default_rng(0)
         >>> X, y, groups = rng.normal(size=(40, 3, 8)), [0, 1] * 20, np.repeat(np.arange(20), 2)
         >>> X[1::2, 2, 0] += 4
@@ -220,12 +220,7 @@ def cross_validate(
         chosen.append(best)
     inflation = variance_inflation(scores, left_out, data.codes, data.groups) if known else 2.0
     codes, clusters = data.codes, data.groups if data.groups_given else None
-    measured = _measures(scores, predicted, codes, clusters, level, inflation)
-    words = (
-        {}
-        if data.texts is None
-        else text_baselines(data.texts, codes, groups=data.groups, folds=outer, token_embeddings=data.token_embeddings)
-    )
+    words = _baselines(data, outer)
     metric = auroc if data.binary else macro_auroc
     baselines = {
         name: metric(b.scores, codes, groups=clusters, level=level, inflation=b.inflation) for name, b in words.items()
@@ -246,7 +241,7 @@ def cross_validate(
         labels=names[codes],
         groups=data.groups,
         classes=data.classes,
-        **measured,
+        **_measures(scores, predicted, codes, clusters, level, inflation),
         chosen_layers=tuple(data.layers[c.layer] for c in chosen),
         chosen_positions=tuple(c.pos for c in chosen),
         chosen_params=tuple(c.params for c in chosen),
@@ -259,15 +254,15 @@ def cross_validate(
         groups_given=data.groups_given,
         folds=outer,
         n_candidates=len(competing),
-        probe=" ".join(str(probe).split()),
-        notes=_notes(data, outer),
+        probe=_described(probe),
+        notes=_notes(data, outer, chosen, known),
         seed=seed,
     )
 
 
 def _measures(
     scores: FloatArray, predicted: IntArray, codes: IntArray, groups: IntArray | None, level: float, inflation: float
-) -> dict[str, Estimate | None]:
+) -> dict[str, Any]:
     binary = scores.ndim == 1
     macro = (auroc if binary else macro_auroc)(scores, codes, groups=groups, level=level, inflation=inflation)
     measured: dict[str, Estimate | None] = {
@@ -287,8 +282,36 @@ def _measures(
     return measured
 
 
-def _notes(data: Any, folds: Sequence[Fold]) -> tuple[str, ...]:
+def _baselines(data: Classification, folds: Sequence[Fold]) -> dict[str, TextBaseline]:
+    if data.texts is None and data.token_embeddings is None:
+        return {}
+    return text_baselines(
+        data.texts if data.texts is not None else [""] * data.n,
+        data.codes,
+        groups=data.groups,
+        folds=folds,
+        token_embeddings=data.token_embeddings,
+        which=BASELINES if data.texts is not None else ("token_embeddings",),
+    )
+
+
+def _described(probe: Any) -> str:
+    if not isinstance(probe, Probe):
+        return " ".join(str(probe).split())
+    parameter = {"logistic": "C", "ridge": "alpha", "lda": "shrinkage"}.get(probe.kind)
+    shown = "" if parameter is None else f", {parameter}={getattr(probe, parameter)!r}"
+    return f"Probe({probe.kind!r}{shown}, scale={probe.scale})"
+
+
+def _notes(data: Classification, folds: Sequence[Fold], chosen: Sequence[Candidate], known: bool) -> tuple[str, ...]:
     notes = []
+    if not known:
+        notes.append(
+            f"intervals take the largest variance inflation, 2: the dependence between folds is computed for a Probe "
+            f"on at most {LARGEST} training rows only"
+        )
+    if len({(c.pos, c.layer) for c in chosen}) > 1:
+        notes.append("folds chose different layers; the intervals take their choices as given")
     if not data.groups_given:
         notes.append("groups=None: intervals and folds take the rows as independent")
     if data.texts is None:
@@ -301,5 +324,5 @@ def _notes(data: Any, folds: Sequence[Fold]) -> tuple[str, ...]:
                 notes.append(f"{where} is the same in every row and can tell nothing apart")
     single = [k for k, fold in enumerate(folds) if len(np.unique(data.codes[fold.test])) == 1]
     if single:
-        notes.append(f"fold(s) {single} test rows of one class only; their scores count in the pooled AUROC")
+        notes.append(f"fold(s) {single} have test rows of one class only, which count in the pooled AUROC")
     return tuple(notes)

@@ -1,6 +1,5 @@
 """How much the errors of held-out scores depend on each other because every scenario also trains the others' probe."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np

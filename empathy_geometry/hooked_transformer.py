@@ -1,5 +1,6 @@
 """HookedTransformer (TransformerLens 3) with unprocessed weights, also for models it does not list."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -15,14 +16,23 @@ def load_hooked_transformer(name: str, device: torch.device, dtype: torch.dtype)
         FileNotFoundError: no such model here and none to be fetched.
     """
     try:
-        from transformer_lens import HookedTransformer
+        from transformer_lens import HookedTransformer  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "TransformerLens 4 removed HookedTransformer; drop hooked_transformer=True to get a TransformerBridge "
             "(same hook names), or install 'transformer-lens<4'"
         ) from error
-    if name == EMBEDDED_NAME:
-        return _from_llama(*load_embedded(dtype), name=name, device=device, dtype=dtype)
+    with warnings.catch_warnings():
+        # That it is deprecated is known to who asks for it by name.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if name == EMBEDDED_NAME:
+            return _from_llama(*load_embedded(dtype), name=name, device=device, dtype=dtype)
+        return _from_hub(name, device, dtype)
+
+
+def _from_hub(name: str, device: torch.device, dtype: torch.dtype) -> Any:
+    from transformer_lens import HookedTransformer
+
     try:
         return HookedTransformer.from_pretrained_no_processing(name, device=str(device), dtype=dtype)
     except (OSError, ConnectionError, ValueError) as error:

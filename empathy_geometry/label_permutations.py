@@ -28,7 +28,7 @@ class LabelPermutations:
 
     @property
     def scheme(self) -> str:
-        """ "within", "between", or "within and between" groups."""
+        """Where labels move: "within", "between", or "within and between" groups."""
         return " and ".join(name for name in ("within", "between") if getattr(self, name))
 
     @property
@@ -42,7 +42,7 @@ class LabelPermutations:
         return float(np.exp(min(logarithm, 700.0)))
 
     def draw(self, m: int, *, rng: Seed) -> IntArray:
-        """m random label vectors, [m, n], each arrangement equally likely.
+        """Random label vectors [m, n], each arrangement equally likely.
 
         Source: exchangeability blocks, Winkler et al. (2014), NeuroImage 92.
 

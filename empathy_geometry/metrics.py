@@ -1,13 +1,20 @@
 """How well scores tell classes apart, each with an interval that respects scenarios."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import beta, norm, rankdata
 
 from empathy_geometry._types import ArrayLike, BoolArray, FloatArray, IntArray, LabelsLike
 from empathy_geometry._validation import as_binary, as_float_array, as_groups, as_names
-from empathy_geometry.clustered import ceiling_interval, difference_interval, logit_interval, t_quantile
+from empathy_geometry.clustered import (
+    ceiling_interval,
+    difference_interval,
+    logit_interval,
+    t_quantile,
+    wilson_interval,
+)
 from empathy_geometry.estimate import Estimate
 
 
@@ -139,6 +146,9 @@ def auroc_excess(
         theirs = metric(b, labels, groups=groups, level=level, inflation=factor)
         difference = own.value - theirs.value
         parts = _contributions(_one_vs_rest(b, labels), group)
+        if parts is not None and not parts.any() and theirs.low is None:
+            # Constant scores know nothing, for certain.
+            theirs = replace(theirs, low=theirs.value, high=theirs.value)
         if own.low is None or theirs.low is None or own_parts is None or parts is None:
             low = high = None
         else:
@@ -248,7 +258,7 @@ def accuracy(
     level: float = 0.95,
     inflation: float = 1.0,
 ) -> Estimate:
-    """Share of right predictions, with a clustered interval on the logit scale (exact at 0 and 1).
+    """Share of right predictions, with Wilson's interval for clustered data (exact at 0 and 1).
 
     Args:
         predicted: Predicted class of each row, [n].
@@ -275,8 +285,8 @@ def accuracy(
     contributions *= np.sqrt(inflation * n_groups / (n_groups - 1))
     if not contributions.any():
         return Estimate(share, None, None, level, len(truth), n_groups, "no interval: all groups alike")
-    low, high = logit_interval(share, contributions, level)
-    return Estimate(share, low, high, level, len(truth), n_groups, _said("clustered, logit scale", inflation))
+    low, high = wilson_interval(share, contributions, level)
+    return Estimate(share, low, high, level, len(truth), n_groups, _said("Wilson, clustered", inflation))
 
 
 def forced_choice(scores: ArrayLike, labels: LabelsLike, *, groups: LabelsLike, level: float = 0.95) -> Estimate:

@@ -95,7 +95,8 @@ def label_null(
     Example:
         >>> from empathy_geometry.clusters import purity
         >>> y, clusters, groups = [0, 1] * 10, [0, 1] * 10, [i // 2 for i in range(20)]
-        >>> test = label_null(lambda labels: float(purity(clusters, labels)), y, groups=groups, n_permutations=199, rng=0)
+        >>> share = lambda labels: float(purity(clusters, labels))
+        >>> test = label_null(share, y, groups=groups, n_permutations=199, rng=0)
         >>> test.pvalue
         0.005
     """

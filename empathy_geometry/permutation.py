@@ -239,11 +239,10 @@ def _batched(
     """Statistic of each candidate under each label vector, [pos * layer, m]."""
     where = torch.device(_device(device))
     outputs = 1 if data.binary else len(data.classes)
-    if chunk_size == "auto":
-        # About twenty arrays of this shape are alive in the solvers.
-        budget = 2**30 if where.type == "cuda" else 2**24  # the second fits a core's cache
-        chunk_size = max(64, budget // (20 * 8 * data.n * outputs))
-    chunks = [slice(start, start + chunk_size) for start in range(0, len(codes), chunk_size)]
+    # About twenty arrays of this shape are alive in the solvers; on a CPU they should fit its cache.
+    budget = 2**30 if where.type == "cuda" else 2**24
+    size = max(8, budget // (160 * data.n * outputs)) if chunk_size == "auto" else int(chunk_size)
+    chunks = [slice(start, start + size) for start in range(0, len(codes), size)]
     candidates = [(pos, layer) for pos in range(data.n_positions) for layer in range(len(data.layers))]
     values = np.empty((len(candidates), len(codes)))
     compact = torch.from_numpy(codes.astype(np.int16))

@@ -37,8 +37,12 @@ def layer_emergence(test: PermutationTest, *, evaluation: Evaluation | None = No
         ax.axhline(value, color=ORANGE, linestyle=":", label=f"best text-only baseline ({evaluation.best_baseline})")
     ax.set_xlabel("layer (residual stream after block; -1 = embedding)")
     ax.set_ylabel(test.name.upper() if test.name == "auroc" else test.name)
+    if test.name != "d_prime":
+        ax.axhline(0.5, color="black", linewidth=0.6)
+        ax.set_ylim(min(0.4, *test.layer_statistics) - 0.02, 1.02)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title("Where the concept can be read")
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, loc="best")
     return ax
 
 

@@ -23,8 +23,8 @@ def random_controls(
 ) -> dict[str, ConceptDirection]:
     """Random directions with the scales of `direction`, so that one alpha is one length for all.
 
-    "isotropic" ones are uniform on the sphere. "shuffled labels" ones are mean differences after swapping the classes in
-    a random half of the scenarios: they have the covariance of real differences but no concept.
+    "isotropic" ones are uniform on the sphere. "shuffled labels" ones are mean differences after swapping the classes
+    in a random half of the scenarios: they have the covariance of real differences but no concept.
 
     Args:
         direction: The concept's direction.

@@ -84,7 +84,8 @@ def select(
     scores = inner_scores(probe, data, competing, folds)[:, :, train]
     labels = torch.from_numpy(data.codes[train]).expand(len(competing), -1)
     areas, distances = (one_vs_rest(scores, labels, name).tolist() for name in ("auroc", "d_prime"))
-    return competing[max(range(len(competing)), key=lambda i: (areas[i], distances[i]))]
+    # Candidates that differ by rounding only are equal, whatever the order of the arithmetic.
+    return competing[max(range(len(competing)), key=lambda i: (round(areas[i], 10), round(distances[i], 7)))]
 
 
 def inner_scores(

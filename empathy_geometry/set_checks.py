@@ -50,10 +50,11 @@ def balance_checks(texts: LabeledTexts, limits: AuditLimits) -> list[AuditCheck]
 def duplicate_check(duplicates: Sequence[NearDuplicate], limits: AuditLimits, *, complete: bool) -> AuditCheck:
     """Are texts of different groups the same, or nearly?"""
     n = len(duplicates)
-    detail = f"pairs with a 5-gram Jaccard similarity above {limits.similarity:g}"
-    if n:
-        detail = f"{'' if complete else 'at least '}{n} pair(s){detail.removeprefix('pairs')}, up to {duplicates[0].similarity:.2f}"
-    return AuditCheck("near-duplicates across groups", "", "fail" if n else "pass", float(n), 0.0, detail if n else "")
+    if not n:
+        return AuditCheck("near-duplicates across groups", "", "pass", 0.0, 0.0)
+    count = f"{n} pair(s)" if complete else f"at least {n} pairs"
+    detail = f"{count} above a 5-gram Jaccard similarity of {limits.similarity:g}, up to {duplicates[0].similarity:.2f}"
+    return AuditCheck("near-duplicates across groups", "", "fail", float(n), 0.0, detail)
 
 
 def prompt_duplicate_checks(texts: LabeledTexts, limits: AuditLimits) -> list[AuditCheck]:

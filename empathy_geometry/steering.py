@@ -187,12 +187,13 @@ class SteeringHook:
                     f"the direction was made on a model with {key} {known[key]!r}, this one has {identity[key]!r}; "
                     f"extract it again here, or pass direction.vector if you mean it"
                 )
-        if known.get("class") == identity["class"] and known.get("dtype") == identity["dtype"]:
-            if known.get("weights_sha256") != identity["weights_sha256"]:
-                raise ValueError(
-                    f"the direction was made on other weights of {identity['name']!r} (SHA-256 differs); extract it "
-                    f"again here, or pass direction.vector if you mean it"
-                )
+        # Hashes can only be compared where names and widths of the parameters are the same.
+        alike = all(known.get(key) == identity[key] for key in ("class", "dtype"))
+        if alike and known.get("weights_sha256") != identity["weights_sha256"]:
+            raise ValueError(
+                f"the direction was made on other weights of {identity['name']!r} (SHA-256 differs); extract it "
+                f"again here, or pass direction.vector if you mean it"
+            )
 
 
 def _site(direction: object) -> Any:
@@ -228,11 +229,11 @@ def _resolve_layers(direction: object, layers: Layer | Sequence[Layer] | None) -
             raise ValueError("the direction does not say at which layer it lives; pass layers=[...]")
         return (own,)
     if isinstance(layers, int) or layers == "embed":
-        return (layers,)  # type: ignore[return-value]
+        return (layers,)
     chosen = tuple(layers)
     if not chosen or len(set(chosen)) != len(chosen):
         raise ValueError(f"layers must name each layer once, got {list(chosen)}")
-    return chosen  # type: ignore[return-value]
+    return chosen
 
 
 def _basis(direction: object, operation: Operation) -> Float[Tensor, "rank d_model"]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
+from scipy.optimize import isotonic_regression
 
 from empathy_geometry._types import ArrayLike, FloatArray, Seed
 from empathy_geometry._validation import as_float_array, as_rng, check_choice
@@ -26,8 +26,8 @@ def steering_range(
     """The |alpha| at which mean coherence first falls below the threshold, on one side of zero.
 
     Coherence against |alpha| is fitted by a decreasing isotonic regression over all prompts and the crossing is
-    interpolated, so a grid point that passes by luck beyond a failing one does not count. If there is no crossing in the
-    grid, the estimate is the largest |alpha| tried, right-censored, and prints as ">= alpha". The interval
+    interpolated, so a grid point that passes by luck beyond a failing one does not count. If there is no crossing
+    in the grid, the estimate is the largest |alpha| tried, right-censored, and prints as ">= alpha". The interval
     resamples prompts.
 
     Args:
@@ -117,7 +117,7 @@ def crossing(
 
 
 def _first_crossing(x: FloatArray, y: FloatArray, threshold: float) -> tuple[float, bool]:
-    fitted = IsotonicRegression(increasing=False).fit_transform(x, y)
+    fitted = isotonic_regression(y, increasing=False).x
     below = np.flatnonzero(fitted < threshold)
     if not below.size:
         return float(x[-1]), False

@@ -1,7 +1,7 @@
 """A whole grid of alpha x prompts as one batch: texts, coherence, damage on neutral text, and the concept read back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,11 +12,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from empathy_geometry._types import FloatArray, Layer, Seed
-from empathy_geometry.text_coherence import CoherencePart, coherence_of, divergence_part
 from empathy_geometry.directions import ConceptDirection
 from empathy_geometry.generation import generate, read_continuations
 from empathy_geometry.models import HookedModel, model_device
 from empathy_geometry.steering import Operation, Positions, SteeringHook, Units
+from empathy_geometry.text_coherence import CoherencePart, coherence_of, divergence_part
 from empathy_geometry.tokens import pad, tokenize
 
 NEUTRAL_TEXTS = (
@@ -132,7 +132,9 @@ class SteeringSweep:
         return "\n".join([*lines, f"means over {len(self.prompts)} prompts; alpha in {self.units}"])
 
     def __repr__(self) -> str:
-        return f"SteeringSweep({len(self.alphas)} alphas from {self.alphas[0]:g} to {self.alphas[-1]:g} {self.units}, {len(self.prompts)} prompts)"
+        low, high = self.alphas[0], self.alphas[-1]
+        grid = f"{len(self.alphas)} alphas from {low:g} to {high:g} {self.units}"
+        return f"SteeringSweep({grid}, {len(self.prompts)} prompts)"
 
 
 def steering_sweep(
@@ -162,7 +164,10 @@ def steering_sweep(
         direction: What to steer along.
         prompts: User messages; with `chat=False` plain texts to continue.
         alphas: Strengths, either sign.
-        units, operation, layers, positions: As in `SteeringHook`.
+        units: Unit of alpha, as in `SteeringHook`.
+        operation: As in `SteeringHook`.
+        layers: As in `SteeringHook`.
+        positions: As in `SteeringHook`.
         max_new_tokens: Length of the continuations.
         chat: Wrap prompts in the tokenizer's chat template, where it has one.
         temperature: 0 is greedy.
@@ -226,8 +231,6 @@ def steering_sweep(
 
 def _located(direction: ConceptDirection, hook: SteeringHook) -> ConceptDirection:
     """The direction with a layer to read it at: its own, or the last one that is steered."""
-    from dataclasses import replace
-
     return direction if direction.layer is not None else replace(direction, layer=hook.layers[-1])
 
 

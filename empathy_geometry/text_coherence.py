@@ -131,4 +131,5 @@ def divergence_part(
     divergence = 0.5 * ((p.exp() * (p - middle)).sum(-1) + (q.exp() * (q - middle)).sum(-1))
     weights = mask.to(divergence)
     mean = (divergence * weights).sum(-1) / weights.sum(-1)
-    return (1 - mean / np.log(2.0)).clamp(0, 1).cpu().double().numpy()
+    similarity: FloatArray = (1 - mean / np.log(2.0)).clamp(0, 1).cpu().double().numpy()
+    return similarity

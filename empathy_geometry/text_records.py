@@ -134,6 +134,10 @@ class _Layouts:
                 raise ValueError(f"{where}: lacks the class(es) {missing}; its keys are {_keys(record)}")
             return columns.classes
         present = [family for family in self.families if any(k in record for k in family)]
+        whole = any(all(k in record for k in family) for family in present)
+        # A long record may have a column that happens to be called "factual".
+        if columns.text in record and columns.label in record and not whole:
+            return None
         if not present:
             if columns.text in record or columns.label in record:
                 return None

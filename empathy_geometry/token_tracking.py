@@ -38,12 +38,13 @@ class ColumnTracker:
             self._seen = embeddings
         self._width = width
 
-    def select(self, positions: object) -> Tensor:
+    def select(self, positions: str | tuple[int, int]) -> Tensor:
         """Booleans [pos] over the columns of the current pass."""
         columns = torch.arange(self._first, self._first + self._width)
         if positions == "prompt":
             return columns < self._prompt
         if positions == "generated":
             return columns >= self._prompt
-        start, stop = positions  # type: ignore[misc]
-        return (columns >= start) & (columns < stop)
+        if isinstance(positions, str):
+            raise ValueError(f"positions must be 'prompt', 'generated' or (start, stop), got {positions!r}")
+        return (columns >= positions[0]) & (columns < positions[1])

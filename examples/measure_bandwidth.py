@@ -24,7 +24,7 @@ def main() -> None:
     # 1. A hooked model. Any name that TransformerBridge can boot works the same way.
     model = eg.load_model(arguments.model)
 
-    # 2. The concept: one need, said with and without emotion, in five contexts; the scenario is the unit of replication.
+    # 2. The concept: one need, said with and without emotion; the scenario is the unit of replication.
     texts = eg.LabeledTexts.from_json(arguments.texts) if arguments.texts else eg.datasets.empathy_pairs()
 
     # 3. A control concept that has nothing to do with empathy, to be measured in the same way.

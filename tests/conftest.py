@@ -1,6 +1,7 @@
 """Models that many test files share."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # so that `from tiny_models import ...` works in every test folder
 
 import tiny_models
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """A module's tests on one thread: tiny matrices gain nothing from two, and lose much on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

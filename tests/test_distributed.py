@@ -1,9 +1,9 @@
 """Several processes, one store: the same bytes as one process writes."""
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,16 @@ TEXTS = LabeledTexts(
 )
 
 
+# The last bits of a matrix product depend on the number of threads.
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 def _extract(folder: Path, kind: Any = "bridge_llama") -> Any:
     return eg.extract_activations(tiny_model(kind), TEXTS, position="mean", store=folder, shard_size=3, progress=False)
 
 
 def _content(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name != "manifest.json"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """The last bits of a matrix product depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _one_of_two(rank: int, meeting: Path, folder: Path, kind: str) -> None:
@@ -93,19 +88,37 @@ torch.distributed.destroy_process_group()
 """
 
 
+def _as_launched(rank: int, port: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    launched = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",
+        **{name: str(value) for name, value in launched.items()},
+    }
+    assert _extract(folder).complete
+    assert torch.distributed.get_backend() == "gloo"
+    assert torch.distributed.get_world_size() == 2
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_processes_of_a_launcher_are_joined(tmp_path: Path) -> None:
+    """With what `torchrun` and `accelerate launch` put into the environment, and nobody has joined them yet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.start_processes(_as_launched, args=(port, tmp_path / "two"), nprocs=2, start_method="fork")
+    _extract(tmp_path / "one")
+    assert _content(tmp_path / "two") == _content(tmp_path / "one")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "launcher",
-    [
-        ["torch.distributed.run", "--standalone", "--nproc-per-node=2"],
-        ["accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no"],
-    ],
-    ids=["torchrun", "accelerate"],
-)
-def test_launchers(tmp_path: Path, launcher: list[str]) -> None:
+def test_torchrun(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
-        [sys.executable, "-m", *launcher, str(tmp_path / "script.py"), str(tmp_path / "two")],
+        [*torchrun, str(tmp_path / "script.py"), str(tmp_path / "two")],
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,8 @@ from empathy_geometry.extraction import tokens_per_batch
 from empathy_geometry.texts import LabeledTexts
 from empathy_geometry.tokens import tokenize
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PROMPTS = ["I was there.\n\nResponse: ", "er abcabc, you and so on.\n\nResponse: "]
 RESPONSES = ["one", "two more er", "Is that abc?", "x"]
 TEXTS = LabeledTexts(

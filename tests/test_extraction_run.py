@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ TEXTS = LabeledTexts(
 )
 N_SHARDS = 4
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+    pytest.mark.usefixtures("one_thread"),  # the last bits of a matrix product depend on the number of threads
+]
 
 
 def _extract(folder: Path) -> Any:
@@ -97,15 +100,6 @@ KILL_POINTS: dict[str, Callable[[], Callable[[], None]]] = {
     "after a shard took its name": lambda: _set(artefact.os, "replace", _dying(os.replace, 2, after=True)),
     "after the last shard": lambda: _set(artefact.os, "replace", _dying(os.replace, N_SHARDS - 1, after=True)),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """The last bits of a matrix product depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ import empathy_geometry as eg
 from empathy_geometry.hook_reader import HookReader
 from empathy_geometry.texts import LabeledTexts
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PROMPTS = ["I was there abc ", "you er abcabc and so on "]
 TEXTS = LabeledTexts(
     [p + r for p in PROMPTS for r in ("one", "two more", "three abc", "four", "five er")],

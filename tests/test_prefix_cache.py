@@ -14,6 +14,8 @@ from empathy_geometry.prefix_cache import PrefixCache, sharing_obstacle
 from empathy_geometry.texts import LabeledTexts
 from empathy_geometry.tokens import pad
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IDS = torch.tensor([261, 5, 9, 33, 100, 7, 8, 12, 90, 41])
 DEEPEST = "blocks.2.hook_resid_post"
 

@@ -144,8 +144,9 @@ def test_a_subspace_is_projected_out_entirely(tiny_model):
     space = eg.Subspace.from_directions(torch.randn(3, D_MODEL, generator=torch.Generator().manual_seed(1)), layer=1)
     seen = []
     hook = eg.SteeringHook(space, operation="project_out")
-    with hook.attached(tiny_model), tiny_model.hooks(
-        fwd_hooks=[("blocks.1.hook_resid_post", lambda x, hook: seen.append(space.coordinates(x)))]
+    with (
+        hook.attached(tiny_model),
+        tiny_model.hooks(fwd_hooks=[("blocks.1.hook_resid_post", lambda x, hook: seen.append(space.coordinates(x)))]),
     ):
         logits(tiny_model, ids_of(tiny_model))
     assert seen[0].abs().max() < 1e-5
@@ -211,23 +212,23 @@ def test_bad_options_are_named_before_anything_runs(arguments, message):
 def test_bad_directions_are_named_before_anything_runs(tiny_model):
     with pytest.raises(ValueError, match="pass layers"):
         eg.SteeringHook(torch.ones(D_MODEL))
-    with pytest.raises(ValueError, match="does not know|knows its class_gap"):
+    with pytest.raises(ValueError, match="knows its class_gap"):
         eg.SteeringHook(torch.ones(D_MODEL), layers=[0], units="class_gap")
     with pytest.raises(TypeError, match="ConceptDirection, a Subspace or a tensor"):
         eg.SteeringHook([1.0, 2.0], layers=[0])
     with pytest.raises(ValueError, match="needs one direction"):
         eg.SteeringHook(eg.Subspace(torch.eye(D_MODEL)[:2], layer=0))
-    with pytest.raises(ValueError, match="of another model"), eg.SteeringHook(torch.ones(4), layers=[0]).attached(tiny_model):
+    narrow = eg.SteeringHook(torch.ones(4), layers=[0])
+    with pytest.raises(ValueError, match="of another model"), narrow.attached(tiny_model):
         pass
-    with pytest.raises(ValueError, match=f"index from 0 to {N_LAYERS - 1}"):
-        with eg.SteeringHook(direction(layer=99)).attached(tiny_model):
-            pass
-    with pytest.raises(ValueError, match="alpha has 3 entries, the batch 1 rows"):
-        with eg.SteeringHook(direction(), alpha=[1.0, 2.0, 3.0]).attached(tiny_model):
-            logits(tiny_model, ids_of(tiny_model))
-    with pytest.raises(TypeError, match="must be a TransformerLens model"):
-        with eg.SteeringHook(direction()).attached(torch.nn.Linear(2, 2)):
-            pass
+    deep = eg.SteeringHook(direction(layer=99))
+    with pytest.raises(ValueError, match=f"index from 0 to {N_LAYERS - 1}"), deep.attached(tiny_model):
+        pass
+    three = eg.SteeringHook(direction(), alpha=[1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="alpha has 3 entries, the batch 1 rows"), three.attached(tiny_model):
+        logits(tiny_model, ids_of(tiny_model))
+    with pytest.raises(TypeError, match="must be a TransformerLens model"), three.attached(torch.nn.Linear(2, 2)):
+        pass
 
 
 def test_a_direction_of_other_weights_is_refused(tiny_llama):

@@ -16,6 +16,8 @@ import empathy_geometry as eg
 from empathy_geometry.store import ActivationStore
 from empathy_geometry.texts import LabeledTexts
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PROMPTS = ["I was there.\n\nResponse: ", "er abcabc, you and so on.\n\nResponse: ", "No. "]
 RESPONSES = ["one", "two more er", "Is that abc?", "x", "abcabc"]
 TEXTS = LabeledTexts(

@@ -54,9 +54,7 @@ def test_nll_equals_the_models_own_loss(tiny_model):
         prompt, new = written.prompt_ids[row], written.new_ids[row]
         with torch.no_grad():
             logits = tiny_model(torch.tensor([[*prompt, *new]]))[0]
-        expected = torch.nn.functional.cross_entropy(
-            logits[len(prompt) - 1 : -1], torch.tensor(new), reduction="none"
-        )
+        expected = torch.nn.functional.cross_entropy(logits[len(prompt) - 1 : -1], torch.tensor(new), reduction="none")
         torch.testing.assert_close(reading.nll[row], expected, atol=1e-4, rtol=1e-4)
 
 

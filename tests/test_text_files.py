@@ -57,6 +57,11 @@ def test_own_layout_and_plain_lists(tmp_path: Path) -> None:
     assert LabeledTexts.from_json(write(tmp_path / "long.json", long)).groups.tolist() == ["1", "1"]
     grouped = [{"id": str(i), "group": "g", "text": f"t{i}", "label": "x"} for i in range(3)]
     assert LabeledTexts.from_json(write(tmp_path / "grouped.json", grouped)).groups.tolist() == ["g"] * 3
+    flagged = [
+        {"id": "1", "text": "Oh.", "label": "warm", "factual": True},
+        {"id": "2", "text": "Hm.", "label": "cool"},
+    ]
+    assert LabeledTexts.from_json(write(tmp_path / "flagged.json", flagged)).labels.tolist() == ["warm", "cool"]
     pairs = [{"id": "1", "good": "Oh.", "bad": "Hm."}]
     assert LabeledTexts.from_json(write(tmp_path / "p.json", pairs), classes=["good", "bad"]).classes == ("bad", "good")
 

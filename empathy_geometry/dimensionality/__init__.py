@@ -1,6 +1,7 @@
 """How many dimensions a concept takes up in the residual stream."""
 
-from empathy_geometry.dimensionality.measure import dimensionality, dimensionality_of_activations
+from empathy_geometry.dimensionality.from_activations import dimensionality_of_activations
+from empathy_geometry.dimensionality.measure import dimensionality
 from empathy_geometry.dimensionality.participation import participation_ratio
 from empathy_geometry.dimensionality.rarefaction import Rarefaction, rarefaction
 from empathy_geometry.dimensionality.reference import neutral_differences

@@ -67,8 +67,10 @@ class Rarefaction:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self)
+        """Every field, ready for JSON; a ratio that is not bounded is None."""
+        fields = asdict(self)
+        fields["participation_ratio"] = [v if np.isfinite(v) else None for v in self.participation_ratio]
+        return fields
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each size."""

@@ -1,6 +1,7 @@
 """What `dimensionality` returns."""
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.dimensionality.rarefaction import Rarefaction
@@ -75,8 +76,9 @@ class Dimensionality:
         return "\n".join([*lines, "Rarefaction", str(self.rarefaction)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self)
+        """Every field, ready for JSON; a ratio that is not bounded is None."""
+        finite: dict[str, Any] = _finite(asdict(self))
+        return finite
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each estimator."""
@@ -91,3 +93,11 @@ class Dimensionality:
                 row |= {"null_value": null.value, "null_low": null.low, "null_high": null.high}
             rows.append(row)
         return pd.DataFrame(rows).set_index("estimator")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -18,6 +18,8 @@ def check_differences(differences: ArrayLike, name: str = "differences", *, at_l
             f"{name} must have at least {at_least} rows (one for each scenario), got {len(x)}; "
             f"dimensionality cannot be told from so few, add scenarios"
         )
+    if x.shape[1] < 2:
+        raise ValueError(f"{name} must have at least 2 features (d_model), got {x.shape[1]}")
     if not np.ptp(x, axis=0).any():
         raise ValueError(f"{name} has {len(x)} equal rows, so there is nothing to count; were labels mixed up?")
     return x

@@ -34,7 +34,9 @@ class BestOfLayers(Demonstration):
     """
 
     title: ClassVar[str] = "AUROC of the best layer, random labels"
-    lesson: ClassVar[str] = "Choose the layer inside the training folds (cross_validate), or test with max-T (permutation_test)."
+    lesson: ClassVar[str] = (
+        "Choose the layer inside the training folds (cross_validate), or test with max-T (permutation_test)."
+    )
 
     best: FloatArray
     single: FloatArray
@@ -46,6 +48,7 @@ class BestOfLayers(Demonstration):
     provenance: Provenance
 
     def rows(self) -> list[dict[str, Any]]:
+        """The table, one dictionary for each row."""
         table: list[dict[str, Any]] = [
             {"what is reported": name, "mean": float(v.mean()), "95 % point": float(np.quantile(v, 0.95))}
             for name, v in (
@@ -59,6 +62,7 @@ class BestOfLayers(Demonstration):
         return table
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the figure on `ax`, or on a new one."""
         ax = axes_or_new(ax)
         bins = np.linspace(0, 1, 51).tolist()
         ax.hist(self.single.ravel(), bins=bins, density=True, color=BLUE, alpha=0.8, label="one layer, fixed")
@@ -88,7 +92,7 @@ def best_of_layers(
     positive: str | None = None,
     negative: str | None = None,
     n_permutations: int = 500,
-    n_nested: int = 10,
+    n_nested: int = 20,
     rng: int = 0,
 ) -> BestOfLayers:
     """Null distribution of the best layer's held-out AUROC, beside one layer's and that of nested selection.
@@ -129,7 +133,9 @@ def best_of_layers(
     y = np.asarray(labels).astype(int)
     for _ in range(n_nested):
         shuffled = _shuffled(y, groups, generator)
-        nested.append(float(cross_validate(probe, x, shuffled, groups=groups, seed=int(generator.integers(2**31))).auroc))
+        nested.append(
+            float(cross_validate(probe, x, shuffled, groups=groups, seed=int(generator.integers(2**31))).auroc)
+        )
     settings = {"positive": positive, "negative": negative, "n_permutations": n_permutations, "n_nested": n_nested}
     return BestOfLayers(
         best=test.null_distribution,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -53,7 +53,9 @@ class Demonstration(ABC):
         """The table."""
         import pandas as pd
 
-        return pd.DataFrame([{k: float(v) if isinstance(v, Estimate) else v for k, v in row.items()} for row in self.rows()])
+        return pd.DataFrame(
+            [{k: float(v) if isinstance(v, Estimate) else v for k, v in row.items()} for row in self.rows()]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
@@ -78,7 +80,8 @@ def axes_or_new(ax: "Axes | None", *, width: float = 6.4, height: float = 4.2) -
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("figures need matplotlib; try pip install 'empathy-geometry[report]'") from error
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    axes: Axes = plt.subplots(figsize=(width, height), layout="constrained")[1]
+    return axes
 
 
 def _cell(value: object) -> str:
@@ -90,6 +93,8 @@ def _cell(value: object) -> str:
 def _plain(value: Any) -> Any:
     if hasattr(value, "to_dict"):
         return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

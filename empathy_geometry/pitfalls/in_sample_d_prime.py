@@ -41,12 +41,14 @@ class InSampleDPrime(Demonstration):
     provenance: Provenance
 
     def rows(self) -> list[dict[str, Any]]:
+        """The table, one dictionary for each row."""
         return [
             {"n": n, "d' in sample": a, "2 sqrt(PR/n)": p, "d' held out": b}
             for n, a, p, b in zip(self.sizes, self.in_sample, self.predicted, self.held_out, strict=True)
         ]
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the figure on `ax`, or on a new one."""
         ax = axes_or_new(ax)
         ax.plot(self.sizes, self.in_sample, "o", color=ORANGE, label="in sample")
         ax.plot(self.sizes, self.predicted, "-", color=ORANGE, label=f"2 √(PR/n), PR = {self.participation_ratio:.0f}")
@@ -66,7 +68,7 @@ def in_sample_d_prime(
     n_draws: int = 30,
     rng: int = 0,
 ) -> InSampleDPrime:
-    """d' of random labels, in sample and held out, against 2 sqrt(PR / n).
+    """Random labels' d', in sample and held out, against 2 sqrt(PR / n).
 
     The difference in means of random labels follows the noise of the rows it is made of; their projections on it
     differ by just that noise.
@@ -104,9 +106,7 @@ def in_sample_d_prime(
         outside.append(float(pairs[:, 1].mean()))
     predicted = tuple(float(2 * np.sqrt(ratio / n)) for n in sizes)
     settings = {"n_draws": n_draws, "layer": layer}
-    return InSampleDPrime(
-        sizes, tuple(inside), tuple(outside), predicted, ratio, origin(activations, rng, settings)
-    )
+    return InSampleDPrime(sizes, tuple(inside), tuple(outside), predicted, ratio, origin(activations, rng, settings))
 
 
 def _one_draw(x: FloatArray, n: int, rng: np.random.Generator) -> tuple[float, float]:

@@ -37,6 +37,7 @@ class SharedBaseline(Demonstration):
     provenance: Provenance
 
     def rows(self) -> list[dict[str, Any]]:
+        """The table, one dictionary for each row."""
         return [
             {
                 "baseline": name,
@@ -48,6 +49,7 @@ class SharedBaseline(Demonstration):
         ]
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the figure on `ax`, or on a new one."""
         ax = axes_or_new(ax)
         bins = np.linspace(-1, 1, 81).tolist()
         ax.hist(self.disjoint, bins=bins, color=BLUE, alpha=0.8, label="disjoint baselines")
@@ -84,7 +86,7 @@ def shared_baseline(
 
     Example:
         >>> demo = shared_baseline(n_draws=100)
-        >>> round(demo.shared.mean(), 1), abs(round(demo.disjoint.mean(), 1))
+        >>> round(float(demo.shared.mean()), 1), abs(round(float(demo.disjoint.mean()), 1))
         (0.5, 0.0)
     """
     generator = as_rng(rng)

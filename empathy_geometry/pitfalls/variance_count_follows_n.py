@@ -38,6 +38,7 @@ class VarianceCountFollowsN(Demonstration):
     provenance: Provenance
 
     def rows(self) -> list[dict[str, Any]]:
+        """The table, one dictionary for each row."""
         r = self.rarefaction
         table: list[dict[str, Any]] = [
             {"n": str(n), "k90": k, "PR naive": naive, "PR corrected": pr}
@@ -49,6 +50,7 @@ class VarianceCountFollowsN(Demonstration):
         return table
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the figure on `ax`, or on a new one."""
         ax = axes_or_new(ax)
         r = self.rarefaction
         ax.plot(r.sizes, r.sizes, ":", color=GREY, label="n")
@@ -56,7 +58,9 @@ class VarianceCountFollowsN(Demonstration):
         ax.plot(r.sizes, r.participation_ratio_naive, "^--", color=BLUE, alpha=0.7, label="participation ratio, naive")
         ax.plot(r.sizes, r.participation_ratio, "s-", color=BLUE, label="participation ratio, corrected")
         if self.true_k90 is not None and self.true_participation_ratio is not None:
-            ax.axhline(self.true_k90, color=ORANGE, linewidth=1, linestyle="-.", label=f"true k(90 %) = {self.true_k90}")
+            ax.axhline(
+                self.true_k90, color=ORANGE, linewidth=1, linestyle="-.", label=f"true k(90 %) = {self.true_k90}"
+            )
             ax.axhline(
                 self.true_participation_ratio,
                 color=BLUE,

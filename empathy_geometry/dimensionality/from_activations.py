@@ -1,0 +1,77 @@
+"""Dimensionality of a concept straight from activations."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from empathy_geometry._types import Layer, Seed
+from empathy_geometry._validation import as_rng, check_choice
+from empathy_geometry.activations import Activations
+from empathy_geometry.dimensionality.measure import dimensionality
+from empathy_geometry.dimensionality.reference import neutral_differences
+from empathy_geometry.dimensionality.result import Dimensionality
+from empathy_geometry.pairing import paired_differences
+
+
+def dimensionality_of_activations(
+    activations: Activations,
+    *,
+    positive: str,
+    negative: str,
+    layer: Layer,
+    pos: int | None = None,
+    null: Literal["neutral"] | None = "neutral",
+    center: bool = False,
+    level: float = 0.95,
+    n_resamples: int = 50,
+    sizes: Sequence[int] | None = None,
+    rng: Seed = 0,
+) -> Dimensionality:
+    """`dimensionality` of the paired differences within scenarios at one layer.
+
+    Args:
+        activations: What `extract_activations` returned.
+        positive: The concept's class.
+        negative: The neutral class.
+        layer: One of the extracted layers.
+        pos: Which vector of each text, where there are several.
+        null: "neutral" makes the null from differences of neutral rows, see `neutral_differences`; None goes without.
+        center: Subtract the mean difference.
+        level: Coverage of the intervals.
+        n_resamples: Blocks of scenarios that the jackknife leaves out in turn.
+        sizes: Of the rarefaction.
+        rng: Seed or generator.
+
+    Raises:
+        ValueError: unknown layer or class, a scenario that lacks a class, or too few scenarios.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> import torch
+        >>> values = torch.as_tensor(rng.standard_normal((80, 1, 50)), dtype=torch.float32)
+        >>> values[::2, 0, 0] += 8
+        >>> acts = Activations(values, (0,), np.array(["warm", "plain"] * 40), np.repeat(np.arange(40), 2))
+        >>> found = dimensionality_of_activations(acts, positive="warm", negative="plain", layer=0)
+        >>> round(float(found.mean_share), 1), found.parallel_analysis.value
+        (0.4, 1.0)
+    """
+    check_choice(null, "null", ("neutral", None))
+    x = activations.layer(layer, pos=pos)
+    labels, groups = activations.labels, activations.groups
+    differences, _ = paired_differences(x, labels, groups, positive=positive, negative=negative)
+    generator = as_rng(rng)
+    reference = None
+    if null is not None:
+        reference, _ = neutral_differences(x, labels, groups, negative=negative, rng=generator)
+    found = dimensionality(
+        differences,
+        null_differences=reference,
+        center=center,
+        level=level,
+        n_resamples=n_resamples,
+        sizes=sizes,
+        rng=generator,
+    )
+    return replace(found, seed=int(rng)) if isinstance(rng, int | np.integer) else found

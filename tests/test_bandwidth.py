@@ -1,0 +1,100 @@
+"""The main job end to end on a tiny model: everything is there, follows the texts, and repeats with its seed."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny_models import tiny_bridge
+
+import empathy_geometry as eg
+from empathy_geometry.bandwidth_factors import product
+
+OPTIONS = {
+    "n_prompts": 4,
+    "max_new_tokens": 5,
+    "n_permutations": 19,
+    "n_random": 1,
+    "units": "residual_norm",
+    "progress": False,
+}
+
+
+def subset(texts: eg.LabeledTexts, per_context: int) -> eg.LabeledTexts:
+    kept = [g for c in np.unique(texts.contexts) for g in np.unique(texts.groups[texts.contexts == c])[:per_context]]
+    return texts.where(group=kept)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_bridge("llama", n_ctx=1024)
+
+
+@pytest.fixture(scope="module")
+def result(model):
+    texts, control = subset(eg.datasets.empathy_pairs(), 5), subset(eg.datasets.formality_pairs(), 3)
+    return eg.measure_bandwidth(model, texts, control=control, **OPTIONS)
+
+
+def test_bandwidth_is_the_product_of_its_factors(result):
+    c = result.concept
+    assert float(result.bandwidth) == pytest.approx(
+        float(c.dimensionality.participation_ratio) * float(c.range_positive)
+    )
+    assert result.control.name == "formal - casual"
+    assert set(result.random) == {"isotropic 1", "shuffled labels 1"}
+    assert result.layer in result.evaluation.chosen_layers
+    assert 0 < result.permutation.pvalue <= 1
+    assert len(result.transfer.names) == 5
+
+
+def test_steering_prompts_come_from_scenarios_that_the_direction_has_not_seen(result):
+    texts = subset(eg.datasets.empathy_pairs(), 5)
+    groups = {t.group for t in texts if t.text in result.concept.sweep.prompts}
+    assert len(groups) == OPTIONS["n_prompts"]
+    assert result.concept.direction.quality.n_scenarios == 25 - OPTIONS["n_prompts"]
+    assert all(t.label == "neutral" for t in texts if t.text in result.concept.sweep.prompts)
+
+
+def test_files_hold_the_same_numbers_and_say_where_they_come_from(result, tmp_path):
+    folder = result.save(tmp_path / "out")
+    saved = json.loads((folder / "bandwidth.json").read_text())
+    assert saved["provenance"]["kind"] == "measured"
+    assert len(saved["provenance"]["model"]["weights_sha256"]) == 64
+    assert saved["provenance"]["texts"] == dict(result.provenance.texts)
+    assert saved["concept"]["bandwidth"]["value"] == float(result.bandwidth)
+    assert str(result.bandwidth) in (folder / "bandwidth.md").read_text()
+    assert {p.stem for p in folder.glob("*.png")} >= {"layer_emergence", "coherence_concept", "transfer"}
+
+
+def test_the_seed_repeats_it_and_other_texts_change_it(model, result):
+    texts = subset(eg.datasets.empathy_pairs(), 5)
+    again = eg.measure_bandwidth(model, texts, **OPTIONS)
+    assert float(again.bandwidth) == float(result.bandwidth)
+    assert again.evaluation.auroc == result.evaluation.auroc
+    other = eg.measure_bandwidth(model, subset(eg.datasets.humor_pairs(), 4), **OPTIONS)
+    assert float(other.bandwidth) != float(result.bandwidth)
+
+
+def test_bad_input_is_named_before_anything_runs(model):
+    pairs = subset(eg.datasets.empathy_pairs(), 5)
+    with pytest.raises(NotImplementedError, match="SAE agreement is not built yet"):
+        eg.measure_bandwidth(model, pairs, sae="some release")
+    with pytest.raises(ValueError, match="say which two"):
+        eg.measure_bandwidth(model, eg.datasets.empathy_triplets())
+    with pytest.raises(ValueError, match="have only one"):
+        eg.measure_bandwidth(model, pairs[slice(1, None)])
+    with pytest.raises(ValueError, match="at least 12 scenarios"):
+        eg.measure_bandwidth(model, subset(eg.datasets.empathy_pairs(), 2))
+    with pytest.raises(ValueError, match="n_prompts must be from 2"):
+        eg.measure_bandwidth(model, pairs, n_prompts=20)
+    with pytest.raises(TypeError, match="must be a TransformerLens model"):
+        eg.measure_bandwidth(object(), pairs)
+
+
+def test_product_keeps_censoring_and_combines_relative_errors():
+    a, b = eg.Estimate(4.0, 2.0, 8.0), eg.Estimate(3.0, 1.5, 6.0, censored="right")
+    both = product(a, b)
+    assert (float(both), both.censored) == (12.0, "right")
+    assert both.low == pytest.approx(12 * np.exp(-np.hypot(np.log(2), np.log(2))))
+    with pytest.raises(ValueError, match="must be positive"):
+        product(a, eg.Estimate(0.0, 0.0, 1.0))

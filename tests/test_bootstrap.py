@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from planted import pairs
+
+from empathy_geometry.bootstrap import cluster_bootstrap
+from empathy_geometry.evaluation import cross_validate
+from empathy_geometry.metrics import d_prime
+from empathy_geometry.probes import Probe
+
+
+def test_mean_of_groups_has_its_standard_error():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 3)
+    x = rng.normal(size=30)[groups]
+    found = cluster_bootstrap(lambda rows: x[rows].mean(), groups=groups, n_resamples=3000, rng=0)
+    assert found.standard_error == pytest.approx(x[::3].std() / np.sqrt(30), rel=0.05)
+    assert (found.estimate.value, found.estimate.n_groups) == (pytest.approx(x.mean()), 30)
+
+
+def test_interval_covers():
+    covered = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(20), 2)
+        x = rng.normal(size=20)[groups] + rng.normal(size=40)
+        low, high = (lambda e: (e.low, e.high))(
+            cluster_bootstrap(lambda rows, x=x: x[rows].mean(), groups=groups, n_resamples=400, rng=seed).estimate
+        )
+        covered += low <= 0 <= high
+    assert 0.91 <= covered / 200 <= 0.985
+
+
+def test_refitting_keeps_copies_of_a_scenario_on_one_side():
+    X, y, groups = pairs(15, 6)
+    found = cluster_bootstrap(
+        lambda rows: float(cross_validate(Probe("ridge"), X[rows], y[rows], groups=groups[rows]).auroc),
+        groups=groups,
+        n_resamples=30,
+        rng=0,
+    )
+    assert found.distribution.mean() < 0.75  # split copies would give almost 1
+
+
+def test_what_cannot_be_resampled_is_refused():
+    y = np.repeat([0, 1], 6)
+    with pytest.raises(ValueError, match="at least 3 groups"):
+        cluster_bootstrap(lambda rows: 0.0, groups=["a", "b"], rng=0)
+    with pytest.raises(ValueError, match="not finite"):
+        cluster_bootstrap(lambda rows: np.nan if y[rows].all() else 1.0, groups=np.repeat(np.arange(3), 4), rng=0)
+    with pytest.raises(ValueError, match=r"two scores|both classes"):
+        cluster_bootstrap(
+            lambda rows: float(d_prime(np.arange(12.0)[rows], y[rows])), groups=np.repeat(np.arange(3), 4), rng=0
+        )

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
+
+from empathy_geometry.clustered import (
+    ceiling_interval,
+    difference_interval,
+    logit_interval,
+    t_quantile,
+    wilson_interval,
+)
+from empathy_geometry.estimate import Estimate
+
+
+def test_quantile_is_students_for_even_contributions():
+    assert t_quantile(np.tile([1.0, -1.0], 10), 0.95) == pytest.approx(student.ppf(0.975, 19))
+
+
+def test_few_contributing_groups_widen_the_quantile():
+    few = np.r_[1.0, -1.0, np.zeros(38)]
+    assert t_quantile(few, 0.95) > 1.3 * t_quantile(np.random.default_rng(0).normal(size=40), 0.95)
+
+
+def test_logit_interval_is_symmetric_on_its_scale_and_inside_the_unit():
+    low, high = logit_interval(0.9, np.random.default_rng(0).normal(size=20) * 0.05, 0.95)
+    logit = lambda p: np.log(p / (1 - p))  # noqa: E731
+    assert logit(0.9) - logit(low) == pytest.approx(logit(high) - logit(0.9))
+    assert 0 < low < 0.9 < high < 1
+
+
+def test_wilson_is_wilsons_for_independent_rows():
+    right = np.repeat([1.0, 0.0], [70, 30])
+    contributions = (right - 0.7) / 100
+    found = wilson_interval(0.7, contributions, 0.95)
+    expected = proportion_confint(70, 100, alpha=2 * student.sf(student.ppf(0.975, 99), 1e9), method="wilson")
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_ceiling_interval_mirrors():
+    low, high = ceiling_interval(1.0, 10, 0.95), ceiling_interval(0.0, 10, 0.95)
+    assert low == pytest.approx((1 - high[1], 1.0))
+
+
+def test_difference_of_independent_symmetric_estimates_adds_in_squares():
+    first, second = Estimate(0.8, 0.7, 0.9), Estimate(0.6, 0.4, 0.8)
+    low, high = difference_interval(first, second, 0.0, 0.95)
+    assert (low, high) == pytest.approx((0.2 - np.hypot(0.1, 0.2), 0.2 + np.hypot(0.1, 0.2)))
+    assert difference_interval(first, second, 0.9, 0.95)[0] > low
+    with pytest.raises(ValueError, match="interval of both"):
+        difference_interval(first, Estimate(0.5), 0.0, 0.95)

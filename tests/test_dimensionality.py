@@ -1,0 +1,189 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from empathy_geometry.activations import Activations
+from empathy_geometry.dimensionality import (
+    dimensionality,
+    dimensionality_of_activations,
+    neutral_differences,
+    participation_ratio,
+    rarefaction,
+)
+from empathy_geometry.dimensionality.hard_threshold import marchenko_pastur_median
+from empathy_geometry.dimensionality.parallel import isotropic_share
+from empathy_geometry.dimensionality.ranks import components_for
+
+SPECTRUM = 1 / np.arange(1, 2049)
+TRUE_RATIO = SPECTRUM.sum() ** 2 / (SPECTRUM**2).sum()
+
+
+def planted(n, seed, spectrum=SPECTRUM):
+    return np.random.default_rng(seed).standard_normal((n, len(spectrum))) * np.sqrt(spectrum)
+
+
+def concept(n, seed, *, rank=3, size=10.0, d=200):
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.standard_normal((d, rank)))[0].T
+    return rng.standard_normal((n, d)) + size * rng.standard_normal((n, rank)) @ basis
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_corrected_ratio_recovers_a_planted_spectrum_where_the_naive_one_does_not(center):
+    naive, corrected = [], []
+    for seed in range(60):
+        x = planted(50, seed)
+        naive.append(float(participation_ratio(x, corrected=False, center=center)))
+        corrected.append(float(participation_ratio(x, center=center)))
+    assert np.mean(corrected) == pytest.approx(TRUE_RATIO, rel=0.10)
+    assert np.mean(naive) < 0.60 * TRUE_RATIO
+
+
+def test_the_mean_difference_is_a_dimension_only_when_uncentred():
+    x = 0.1 * np.random.default_rng(0).standard_normal((60, 50)) + 5 * np.eye(50)[0]
+    assert float(participation_ratio(x)) == pytest.approx(1.0, abs=0.1)
+    assert float(participation_ratio(x, center=True)) > 30
+
+
+def test_jackknife_interval_covers_and_the_bootstrap_does_not():
+    covered, bootstrapped = [], []
+    for seed in range(60):
+        x = planted(40, seed)
+        e = participation_ratio(x)
+        covered.append(e.low <= TRUE_RATIO <= e.high)
+        rng = np.random.default_rng(seed)
+        draws = [float(participation_ratio(x[rng.integers(0, 40, 40)], n_resamples=2)) for _ in range(40)]
+        low, high = np.quantile(draws, [0.025, 0.975])
+        bootstrapped.append(low <= TRUE_RATIO <= high)
+    assert np.mean(covered) >= 0.85
+    assert np.mean(bootstrapped) < 0.3
+
+
+def test_k90_follows_n():
+    assert components_for(SPECTRUM) == 902
+    r = rarefaction(planted(250, 0), [10, 50, 250], n_draws=10)
+    assert r.k90[0] == pytest.approx(8.5, abs=1)
+    assert r.k90[1] == pytest.approx(38, abs=2)
+    assert r.k90[2] == pytest.approx(153, abs=4)
+
+
+def test_counts_find_a_planted_rank_without_and_with_a_null():
+    x, z = concept(60, 0), np.random.default_rng(1).standard_normal((80, 200))
+    alone = dimensionality(x)
+    assert alone.parallel_analysis.value == alone.hard_threshold.value == 3
+    assert 3 <= alone.replicable.value <= 4
+    assert alone.null is None
+    against = dimensionality(x, null_differences=z)
+    assert 2 <= against.parallel_analysis.value <= 3
+    assert 3 <= against.replicable.value <= 4
+    assert against.null.n == 60
+    assert against.null.parallel_analysis.value <= 1
+
+
+def test_correlated_noise_is_no_concept_when_its_null_is_given():
+    spectrum = 1 / np.arange(1, 301)
+    counts = []
+    for seed in range(6):
+        x, z = planted(60, seed, spectrum), planted(60, 100 + seed, spectrum)
+        d = dimensionality(x, null_differences=z, n_resamples=10)
+        counts.append([d.parallel_analysis.value, d.replicable.value])
+        assert dimensionality(x, n_resamples=10).replicable.value > 10
+    assert (np.array(counts) > 0).mean() < 0.35
+
+
+def test_labels_swapped_within_scenarios_leave_the_second_moment_but_not_the_mean():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 40)) + 2 * np.eye(40)[0]
+    signs = rng.choice([-1, 1], 60)[:, None]
+    real, swapped = dimensionality(x, rng=1), dimensionality(x * signs, rng=1)
+    assert real.participation_ratio.value == pytest.approx(swapped.participation_ratio.value)
+    assert real.k90.value == swapped.k90.value
+    assert real.mean_share_pvalue == pytest.approx(0.001)
+    assert real.mean_share.low > 0 > swapped.mean_share.low
+    assert swapped.mean_share_pvalue > 0.05
+
+
+def test_results_print_and_save():
+    d = dimensionality(concept(40, 0), null_differences=concept(40, 1, size=0.0), rng=3)
+    assert "participation ratio" in str(d)
+    assert "null (n = 40)" in str(d)
+    assert json.loads(json.dumps(d.to_dict(), allow_nan=False))["seed"] == 3
+    assert d.to_frame().loc["k90", "null_value"] == d.null.k90.value
+    assert list(d.rarefaction.to_frame()["n"]) == list(d.rarefaction.sizes)
+    assert d.rarefaction.at(40)["k90"] == d.k90.value
+
+
+def test_the_same_seed_gives_the_same_result():
+    x = concept(40, 0)
+    assert dimensionality(x, rng=5).to_dict() == dimensionality(x, rng=5).to_dict()
+
+
+def test_orthogonal_rows_have_no_bounded_ratio():
+    x = np.eye(20, 40) * np.linspace(1, 2, 20)[:, None]
+    e = participation_ratio(x)
+    assert np.isinf(e.value)
+    assert e.low is None
+    json.dumps(dimensionality(x).to_dict(), allow_nan=False)
+
+
+def test_from_activations_takes_its_null_from_neutral_rows():
+    rng = np.random.default_rng(0)
+    values = torch.as_tensor(rng.standard_normal((120, 2, 60)), dtype=torch.float32)
+    labels = np.array(["warm", "plain", "plain"] * 40)
+    groups = np.repeat(np.arange(40), 3)
+    values[labels == "warm", 1, 0] += 10
+    acts = Activations(values, (0, 1), labels, groups)
+    d = dimensionality_of_activations(acts, positive="warm", negative="plain", layer=1, rng=0)
+    assert d.parallel_analysis.value == 1
+    assert d.null.n == 40
+    assert d.seed == 0
+    z, where = neutral_differences(values[:, 0], labels, groups, negative="plain")
+    assert z.shape == (40, 60)
+    assert where == "scenarios"
+
+
+def test_accepts_half_precision_tensors():
+    x = torch.as_tensor(concept(30, 0)).to(torch.bfloat16)
+    assert dimensionality(x).n == 30
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: dimensionality(np.ones((5, 4))), "at least 12 rows"),
+        (lambda: dimensionality(np.ones((20, 4))), "equal rows"),
+        (lambda: dimensionality(np.full((20, 4), np.nan)), "finite"),
+        (lambda: dimensionality(np.arange(20.0)[:, None]), "at least 2 features"),
+        (lambda: dimensionality(concept(20, 0), null_differences=np.eye(20)), r"must be \[m, 200\]"),
+        (lambda: dimensionality(concept(20, 0), level=1.5), "level"),
+        (lambda: dimensionality(concept(20, 0), n_resamples=1), "n_resamples"),
+        (lambda: dimensionality(concept(20, 0), rng=None), "rng must be"),
+        (lambda: rarefaction(concept(20, 0), [3]), "sizes must lie from 6 to 20"),
+        (lambda: rarefaction(concept(20, 0)).at(7), "size must be one of"),
+        (lambda: neutral_differences(np.eye(10), ["n"] * 10, np.arange(10), negative="n"), "at least 24"),
+        (lambda: components_for(SPECTRUM, 1.5), "variance must lie"),
+    ],
+)
+def test_bad_input_is_explained(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_marchenko_pastur_median_matches_a_simulated_spectrum():
+    x = np.random.default_rng(0).standard_normal((400, 800))
+    assert marchenko_pastur_median(0.5) == pytest.approx(np.median(np.linalg.eigvalsh(x @ x.T / 800)), rel=0.01)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 100), (60, 20)])
+def test_bartlett_draws_match_plain_ones(n, d):
+    rng = np.random.default_rng(0)
+    lengths = rng.uniform(1, 2, n)
+    tops = []
+    for _ in range(300):
+        x = rng.standard_normal((n, d))
+        x *= (lengths / np.linalg.norm(x, axis=1))[:, None]
+        tops.append(np.linalg.norm(x, 2) ** 2 / (lengths**2).sum())
+    drawn = isotropic_share(lengths, d, quantile=0.5, n_draws=300, rng=rng)
+    assert drawn == pytest.approx(np.median(tops), rel=0.03)

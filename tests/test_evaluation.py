@@ -1,0 +1,190 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from planted import constant_groups, pairs, triplets
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from test_permutation import Foreign
+
+from empathy_geometry.activations import Activations
+from empathy_geometry.evaluation import cross_validate
+from empathy_geometry.fold_scores import standardise
+from empathy_geometry.metrics import auroc
+from empathy_geometry.probes import Probe
+from empathy_geometry.splits import Fold, grouped_folds
+from empathy_geometry.texts import LabeledTexts
+
+
+def warm_and_cold(strength=4.0) -> Activations:
+    X, y, groups = pairs(20, 10, strength=strength, layers=3)
+    labels = np.where(y == 1, "warm", "cold")
+    texts = LabeledTexts([f"{'oh' if k % 5 else 'well'} row {k // 4}" for k in range(40)], labels, groups)
+    return Activations(
+        torch.tensor(X), ("embed", 0, 1), labels, groups, texts=texts, token_embeddings=torch.tensor(X[:, 0])
+    )
+
+
+def test_out_of_fold_scores_equal_a_plain_loop_over_sklearn():
+    X, y, groups = pairs(20, 30, strength=1.0)
+    found = cross_validate(Probe("logistic"), X, y, groups=groups, seed=2)
+    expected = np.zeros(40)
+    for fold in grouped_folds(y, groups=groups, seed=2):
+        plain = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky", tol=1e-10))
+        plain.fit(X[fold.train], y[fold.train])
+        expected[fold.test] = standardise(plain.decision_function(X[fold.test]), plain.decision_function(X[fold.train]))
+    assert np.allclose(found.scores, expected, atol=1e-6)
+    assert found.auroc.value == pytest.approx(roc_auc_score(y, expected))
+    assert found.auroc.value == auroc(found.scores, y).value
+
+
+@pytest.mark.parametrize("kind", ["ridge", "lda", "logistic"])
+@pytest.mark.parametrize("data", [pairs, triplets])
+def test_nested_selection_equals_a_plain_loop(kind, data):
+    X, y, groups = data(14, strength=0.8)
+    X = np.stack([X[:, ::-1], X, X + np.random.default_rng(0).normal(size=X.shape)], axis=1)  # the first two tie
+    fast = cross_validate(Probe(kind), X, y, groups=groups)
+    slow = cross_validate(Foreign(kind), X, y, groups=groups)
+    assert fast.chosen_layers == slow.chosen_layers
+    assert np.allclose(fast.scores, slow.scores)
+
+
+def test_activations_bring_everything():
+    found = cross_validate(Probe("logistic"), warm_and_cold(), positive="warm", negative="cold")
+    assert found.chosen_layers == (1,) * 5
+    assert set(found.baselines) == {"first_word", "tfidf", "length", "token_embeddings"}
+    assert found.excess.value == pytest.approx(min(e.value for e in found.excesses.values()))
+    assert found.excess.value == found.auroc.value - found.baselines[found.best_baseline].value
+    assert found.groups_given
+    assert found.classes == ("cold", "warm")
+    assert found.forced_choice.n_groups == 20
+    assert found.macro_auroc == found.auroc
+
+
+def test_orientation_follows_positive():
+    acts = warm_and_cold()
+    warm, cold = (cross_validate(Probe("ridge"), acts, positive=p, layers=(1,)) for p in ("warm", "cold"))
+    assert warm.auroc.value > 0.8
+    assert np.allclose(warm.scores, -cold.scores)
+
+
+def test_positions_and_grid_are_chosen_inside():
+    X, y, groups = pairs(20, 6, strength=3.0)
+    noise = np.random.default_rng(1).normal(size=X.shape)
+    stacked = np.stack([noise, X], axis=1)[:, :, None]
+    found = cross_validate(
+        Probe("ridge"), stacked, y, groups=groups, grid={"alpha": [1e6, 1.0], "scale": [True, False]}
+    )
+    assert found.chosen_positions == (1,) * 5
+    assert found.n_candidates == 8
+    assert {p["alpha"] for p in found.chosen_params} <= {1e6, 1.0}
+
+
+def test_multi_class():
+    X, y, groups = triplets(20, strength=2.5)
+    found = cross_validate(Probe("lda"), X, np.array(["x", "y", "z"])[y], groups=groups)
+    assert found.scores.shape == (60, 3)
+    assert found.d_prime is None
+    assert found.auroc.value > 0.9
+    assert found.accuracy.value > 0.7
+    assert found.predicted[0] in ("x", "y", "z")
+
+
+def test_noise_gives_one_half_after_selection_among_layers():
+    values = []
+    for seed in range(12):
+        X, y, groups = pairs(20, 16, layers=12, seed=seed)
+        values.append(float(cross_validate(Probe("ridge"), X, y, groups=groups, seed=seed).auroc))
+    assert np.mean(values) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("data", [pairs, constant_groups])
+def test_scores_of_noise_carry_no_label_leak(data):
+    values = []
+    for seed in range(40):
+        X, y, groups = data(12, d=30, seed=seed)
+        values.append(float(cross_validate(Probe("mean_difference"), X, y, groups=groups, seed=seed).auroc))
+    assert np.mean(values) == pytest.approx(0.5, abs=0.05)
+
+
+def test_given_folds_are_used_and_checked():
+    X, y, groups = pairs(10)
+    folds = [Fold(np.arange(10, 20), np.arange(10)), Fold(np.arange(10), np.arange(10, 20))]
+    assert len(cross_validate(Probe("ridge"), X, y, groups=groups, folds=folds).folds) == 2
+    crossing = [Fold(np.arange(9, 20), np.arange(9)), Fold(np.arange(9), np.arange(9, 20))]
+    with pytest.raises(ValueError, match="training and test at once"):
+        cross_validate(Probe("ridge"), X, y, groups=groups, folds=crossing)
+
+
+def test_missing_groups_are_refused_and_none_is_recorded():
+    X, y, _ = pairs(10)
+    with pytest.raises(TypeError, match="groups=None by name"):
+        cross_validate(Probe("ridge"), X, y)
+    found = cross_validate(Probe("ridge"), X, y, groups=None)
+    assert not found.groups_given
+    assert "NO GROUPS" in str(found)
+    assert any("groups=None" in note for note in found.notes)
+
+
+def test_foreign_estimators_get_the_widest_interval():
+    X, y, groups = pairs(15, strength=1.0)
+    own, foreign = (cross_validate(p, X, y, groups=groups) for p in (Probe("ridge"), Foreign("ridge")))
+    assert foreign.variance_inflation == 2.0
+    assert 1.0 <= own.variance_inflation <= 2.0
+    assert any("largest variance inflation" in note for note in foreign.notes)
+    with pytest.raises(TypeError, match="decision_function"):
+        cross_validate(StandardScaler(), X, y, groups=groups)
+
+
+def test_constant_layers_and_one_class_folds_are_noted():
+    X, y, groups = pairs(10, layers=2)
+    X[:, 0] = 1.0
+    assert any(
+        "layer 0 is the same in every row" in n for n in cross_validate(Probe("ridge"), X, y, groups=groups).notes
+    )
+    X, y, groups = constant_groups(6, 2)
+    folds = [Fold(np.setdiff1d(np.arange(12), rows), rows) for rows in np.arange(12).reshape(6, 2)]
+    noted = cross_validate(Probe("ridge"), X, y, groups=groups, folds=folds).notes
+    assert any("one class only" in n for n in noted)
+
+
+def test_constant_activations_are_chance():
+    found = cross_validate(Probe("logistic"), np.ones((20, 3)), [0, 1] * 10, groups=np.repeat(np.arange(10), 2))
+    assert (found.auroc.value, found.auroc.low, found.d_prime) == (0.5, None, None)
+
+
+def test_result_reads_and_exports():
+    found = cross_validate(Probe("logistic"), warm_and_cold(), positive="warm")
+    stored = json.loads(json.dumps(found.to_dict()))
+    assert stored["auroc"]["value"] == found.auroc.value
+    assert {"AUROC", "d'", "accuracy", "excess over best baseline"} <= set(found.to_frame()["quantity"])
+    for part in ("warm vs cold", "20 groups", "baseline tfidf", "best baseline"):
+        assert part in str(found)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"n_splits": 11}, "n_splits=10"),
+        ({"inner_splits": 9}, "inner folds"),
+        ({"grid": {"alpha": 1.0}}, "sequence of values"),
+        ({"grid": {"alpha": []}}, "sequence of values"),
+        ({"y": [1] * 20}, "two classes"),
+        ({"texts": ["a"] * 3}, "one text for each"),
+    ],
+)
+def test_bad_input_is_refused(changed, message):
+    X, y, groups = pairs(10, layers=2)
+    arguments = {"y": y, "groups": groups, **changed}
+    with pytest.raises(ValueError, match=message):
+        cross_validate(Probe("ridge"), X, **arguments)
+
+
+def test_nan_is_refused():
+    X, y, groups = pairs(10)
+    X[3, 2] = np.nan
+    with pytest.raises(ValueError, match=r"1 of 20 rows \(first: row 3\)"):
+        cross_validate(Probe("ridge"), X, y, groups=groups)

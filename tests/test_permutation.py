@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+import torch
+from planted import constant_groups, pairs, triplets
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import roc_auc_score
+
+from empathy_geometry.evaluation import cross_validate
+from empathy_geometry.fold_scores import standardise
+from empathy_geometry.label_permutations import label_permutations
+from empathy_geometry.permutation import permutation_test
+from empathy_geometry.probes import Probe
+from empathy_geometry.splits import grouped_folds
+
+
+class Foreign(ClassifierMixin, BaseEstimator):
+    """A `Probe` that the batched solvers do not recognise."""
+
+    def __init__(self, kind="ridge"):
+        self.kind = kind
+
+    def fit(self, X, y):
+        self.fitted_ = Probe(self.kind).fit(X, y)
+        self.classes_ = self.fitted_.classes_
+        return self
+
+    def decision_function(self, X):
+        return self.fitted_.decision_function(X)
+
+    def predict(self, X):
+        return self.fitted_.predict(X)
+
+
+@pytest.mark.parametrize("kind", ["ridge", "lda", "mean_difference", "logistic"])
+@pytest.mark.parametrize("data", [pairs, constant_groups])
+def test_null_distribution_equals_a_loop_over_fits(kind, data):
+    X, y, groups = data(20, d=60)
+    found = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=15, rng=3)
+    labels = label_permutations(y, groups=groups).draw(15, rng=3)
+    folds = grouped_folds(y, groups=groups)
+    for permuted, value in zip([y, *labels], [found.statistic, *found.null_distribution], strict=True):
+        scores = np.zeros(len(y))
+        for fold in folds:
+            fitted = Probe(kind).fit(X[fold.train], permuted[fold.train])
+            scores[fold.test] = standardise(
+                fitted.decision_function(X[fold.test]), fitted.decision_function(X[fold.train])
+            )
+        tolerance = 6e-3 if kind == "logistic" else 1e-9
+        assert value == pytest.approx(roc_auc_score(permuted, scores), abs=tolerance)
+
+
+@pytest.mark.parametrize("statistic", ["auroc", "accuracy", "d_prime"])
+@pytest.mark.parametrize("data", [pairs, triplets])
+def test_batched_equals_one_by_one(statistic, data):
+    if data is triplets and statistic == "d_prime":
+        statistic = "macro_auroc"
+    X, y, groups = data(15)
+    arguments = {"groups": groups, "n_permutations": 12, "rng": 0, "statistic": statistic}
+    fast, slow = permutation_test(Probe("lda"), X, y, **arguments), permutation_test(Foreign("lda"), X, y, **arguments)
+    assert (fast.solver, slow.solver) == ("batched", "one by one")
+    assert np.allclose(fast.null_distribution, slow.null_distribution, atol=1e-9)
+    assert fast.pvalue == slow.pvalue
+
+
+def test_statistic_is_that_of_cross_validate():
+    X, y, groups = pairs(strength=1.0)
+    test = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=5, rng=0, fold_seed=4)
+    assert test.statistic == pytest.approx(float(cross_validate(Probe("ridge"), X, y, groups=groups, seed=4).auroc))
+
+
+@pytest.mark.parametrize("kind", ["ridge", "logistic"])
+def test_chunks_do_not_change_the_result(kind):
+    X, y, groups = pairs(layers=3)
+    whole = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=100, rng=1)
+    for size in (1, 17, 1000):
+        part = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=100, rng=1, chunk_size=size)
+        assert (part.null_distribution == whole.null_distribution).all()
+
+
+def test_planted_layer_is_found_and_noise_is_not():
+    X, y, groups = pairs(strength=3.0, layers=4)
+    found = permutation_test(Probe("logistic"), X, y, groups=groups, n_permutations=199, rng=0)
+    assert (found.layer, found.pvalue) == (3, 1 / 200)
+    assert found.significant_layers() == (3,)
+    assert found.statistic > found.critical_value() > found.null_distribution.mean()
+    assert found.layer_pvalues[:3].min() > 0.05
+
+
+def test_max_t_pays_for_the_number_of_layers():
+    X, y, groups = pairs(layers=6)
+    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, rng=0)
+    assert (found.null_distribution == found.layer_null.max(axis=0)).all()
+    uncorrected = (1 + (found.layer_null >= found.layer_statistics[:, None]).sum(axis=1)) / 100
+    assert (found.layer_pvalues >= uncorrected).all()
+
+
+def test_few_permutations_are_said():
+    X, y, groups = pairs(5)
+    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=50, rng=0)
+    assert found.n_distinct == pytest.approx(32)
+    assert "allows 32 permutations" in str(found)
+
+
+def test_result_reads_and_exports():
+    X, y, groups = pairs(layers=2)
+    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=20, rng=0)
+    assert found.to_dict()["layer_pvalues"] == found.layer_pvalues.tolist()
+    assert len(found.to_frame()) == 2
+    assert "largest of 2 layers" in str(found)
+    ungrouped = permutation_test(Probe("ridge"), X, y, groups=None, n_permutations=20, rng=0)
+    assert not ungrouped.groups_given
+    assert "NO GROUPS" in str(ungrouped)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gpu_equals_cpu():
+    X, y, groups = pairs()
+    cpu, gpu = (
+        permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=50, rng=0, device=d)
+        for d in ("cpu", "cuda")
+    )
+    assert np.allclose(cpu.null_distribution, gpu.null_distribution, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"groups": "missing"}, TypeError, "groups=None by name"),
+        ({"n_permutations": 0}, ValueError, "at least 1"),
+        ({"chunk_size": 0}, ValueError, "chunk_size"),
+        ({"statistic": "f1"}, ValueError, "statistic must be one of"),
+        ({"rng": None}, ValueError, "try rng=0"),
+        ({"scheme": "between"}, ValueError, "one class per group"),
+    ],
+)
+def test_bad_input_is_refused(changed, error, message):
+    X, y, groups = pairs(6)
+    arguments = {"groups": groups, "rng": 0, "n_permutations": 5, **changed}
+    if isinstance(arguments["groups"], str):
+        del arguments["groups"]
+    with pytest.raises(error, match=message):
+        permutation_test(Probe("ridge"), X, y, **arguments)
+
+
+def test_training_parts_that_may_lack_a_class_are_refused():
+    y, groups = np.repeat([0, 0, 1, 1, 1, 1], 2), np.repeat(np.arange(6), 2)
+    X = np.random.default_rng(0).normal(size=(12, 4))
+    with pytest.raises(ValueError, match="lacks a class under"):
+        permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=200, rng=0, n_splits=2)

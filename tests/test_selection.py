@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from planted import pairs
+
+from empathy_geometry.classification import classification
+from empathy_geometry.probes import Probe
+from empathy_geometry.selection import Candidate, candidates, select
+
+
+def test_every_combination_competes():
+    X, y, groups = pairs(6, layers=3)
+    data = classification(np.stack([X, X], axis=1), y, groups=groups)
+    competing = candidates(data, {"C": [0.1, 1.0], "scale": [True, False]})
+    assert len(competing) == 2 * 3 * 4
+    assert len({(c.pos, c.layer, c.params["C"], c.params["scale"]) for c in competing}) == 24
+
+
+def test_ties_in_auroc_go_to_d_prime():
+    X, y, groups = pairs(10, 3)
+    signal = np.where(y == 1, 1.0, -1.0)[:, None]
+    rng = np.random.default_rng(0)
+    layers = np.stack([signal * 3 + rng.normal(size=(20, 1)), signal * 30 + rng.normal(size=(20, 1))], axis=1)
+    data = classification(layers, y, groups=groups)
+    competing = candidates(data, None)
+    assert select(Probe("ridge"), data, np.arange(20), competing, inner_splits=4, seed=0) == Candidate(0, 1)
+
+
+def test_test_rows_are_never_touched():
+    X, y, groups = pairs(12, 5, layers=4, strength=1.0)
+    train = np.arange(16)
+    data = classification(X, y, groups=groups)
+    choice = select(Probe("ridge"), data, train, candidates(data, None), inner_splits=4, seed=0)
+    X[16:] = 1e6 * np.random.default_rng(0).normal(size=X[16:].shape)
+    spoilt = classification(X, y, groups=groups)
+    assert select(Probe("ridge"), spoilt, train, candidates(spoilt, None), inner_splits=4, seed=0) == choice
+
+
+def test_one_candidate_needs_no_inner_folds():
+    X, y, groups = pairs(3, 4)
+    data = classification(X, y, groups=groups)
+    assert select(Probe("ridge"), data, np.arange(4), candidates(data, None), inner_splits=50, seed=0) == Candidate()
+
+
+def test_too_few_groups_for_inner_folds_say_so():
+    X, y, groups = pairs(5, 4, layers=2)
+    data = classification(X, y, groups=groups)
+    with pytest.raises(ValueError, match="lower inner_splits"):
+        select(Probe("ridge"), data, np.arange(6), candidates(data, None), inner_splits=4, seed=0)

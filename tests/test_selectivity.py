@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from planted import pairs
+from test_permutation import Foreign
+
+from empathy_geometry.probes import Probe
+from empathy_geometry.selectivity import selectivity
+
+
+def test_a_probe_that_reads_types_is_not_selective():
+    rng = np.random.default_rng(0)
+    groups, types = np.repeat(np.arange(60), 2), rng.integers(0, 6, 120)
+    X = 4 * np.eye(6)[types] + 0.3 * rng.normal(size=(120, 6))
+    y = (types < 3).astype(int)  # the label is a function of the type
+    typed = selectivity(Probe("logistic"), X, y, groups=groups, types=types, rng=0)
+    assert typed.accuracy.value > 0.95
+    assert typed.control_accuracies.mean() > 0.9
+    assert abs(typed.selectivity.value) < 0.1
+    X2, y2, groups2 = pairs(60, 6, strength=6.0)
+    concept = selectivity(Probe("logistic"), X2, y2, groups=groups2, types=types, rng=0)
+    assert concept.selectivity.low > 0.3
+    assert "control labels" in str(concept)
+
+
+def test_batched_equals_one_by_one():
+    X, y, groups = pairs(15, strength=1.0)
+    types = np.arange(30) % 7
+    fast, slow = (
+        selectivity(p, X, y, groups=groups, types=types, n_controls=4, rng=0) for p in (Probe("lda"), Foreign("lda"))
+    )
+    assert (fast.control_accuracies == slow.control_accuracies).all()
+    assert fast.selectivity == slow.selectivity
+
+
+def test_bad_input_is_refused():
+    X, y, groups = pairs(10)
+    with pytest.raises(ValueError, match="at least two types"):
+        selectivity(Probe("ridge"), X, y, groups=groups, types=np.zeros(20), rng=0)
+    with pytest.raises(ValueError, match="one layer"):
+        selectivity(Probe("ridge"), X[:, None].repeat(2, axis=1), y, groups=groups, types=np.arange(20), rng=0)
+    with pytest.raises(ValueError, match="n_controls"):
+        selectivity(Probe("ridge"), X, y, groups=groups, types=np.arange(20), n_controls=0, rng=0)

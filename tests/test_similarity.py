@@ -1,0 +1,205 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from empathy_geometry import ConceptDirection, Probe
+from empathy_geometry.activations import Activations
+from empathy_geometry.similarity import (
+    CosineWarning,
+    cosine,
+    crossnobis,
+    disattenuated_cosine,
+    disattenuated_cosine_of,
+    mahalanobis_cosine,
+    principal_angles,
+    random_cosine,
+)
+from empathy_geometry.similarity.distinct import distinct_products
+
+
+def scenarios(true, n, seed, *, size=1.0, d=40):
+    """Concepts a and b at a planted cosine and neutral texts, all in each of n scenarios."""
+    rng = np.random.default_rng(seed)
+    e = np.eye(d)
+    topic = 2 * rng.standard_normal((n, d))
+    a, b, neutral = (topic + rng.standard_normal((n, d)) for _ in range(3))
+    return a + size * e[0], b + size * (true * e[0] + np.sqrt(1 - true**2) * e[1]), neutral, np.arange(n)
+
+
+@pytest.mark.parametrize("true", [0.0, 0.5, 0.9])
+def test_disattenuated_cosine_is_unbiased_and_covers(true):
+    values, covered, plain = [], [], []
+    for seed in range(40):
+        a, b, neutral, names = scenarios(true, 60, seed, size=2.0)
+        c = disattenuated_cosine(a - neutral, b - neutral, groups_a=names, groups_b=names)
+        values.append(float(c.value))
+        covered.append(c.value.low <= true <= c.value.high)
+        plain.append(c.cosine)
+    assert np.mean(values) == pytest.approx(true, abs=0.08)
+    assert np.mean(covered) >= 0.85
+    if true == 0:
+        assert np.mean(plain) > 0.1
+
+
+def test_a_shared_baseline_given_apart_is_taken_out_too():
+    rng = np.random.default_rng(0)
+    cosines, clean = [], []
+    for _ in range(60):
+        a, b, zero = rng.standard_normal((3, 30, 40))
+        a, b = a + np.eye(40)[0], b + np.eye(40)[1]
+        c = disattenuated_cosine(
+            a, b, groups_a=np.arange(30), groups_b=np.arange(30, 60), baseline=zero, groups_baseline=np.arange(60, 90)
+        )
+        cosines.append(c.cosine)
+        clean.append(c.disjoint.value)
+    assert np.mean(cosines) > 0.25
+    assert abs(np.mean(clean)) < 0.05
+
+
+def test_distinct_products_is_the_mean_over_disjoint_halves():
+    rng = np.random.default_rng(0)
+    x, groups, classes = rng.standard_normal((6, 3)), np.arange(6) // 2, np.array([0, 1] * 3)
+    found = distinct_products(x @ x.T, classes, groups, 2)
+    pairs = [x[i] @ x[j] for i in (0, 2, 4) for j in (1, 3, 5) if groups[i] != groups[j]]
+    assert found[0, 1] == pytest.approx(np.mean(pairs))
+
+
+def test_a_direction_of_noise_is_reported_not_hidden():
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        a, b = rng.standard_normal((2, 30, 40))
+        c = disattenuated_cosine(a, b + 1, groups_a=np.arange(30), groups_b=np.arange(30))
+        if c.value is None:
+            assert "not distinguishable from noise" in c.notes[0]
+            assert "not defined" in str(c)
+            json.dumps(c.to_dict(), allow_nan=False)
+            return
+    pytest.fail("half of all directions of noise have a negative reliability, none came")
+
+
+def test_an_estimate_above_one_is_not_cut():
+    for seed in range(60):
+        a, b, neutral, names = scenarios(1.0, 20, seed, size=0.8)
+        c = disattenuated_cosine(a - neutral, b - neutral, groups_a=names, groups_b=names)
+        if c.exceeds_one:
+            assert abs(c.value.value) > 1
+            assert any("outside [-1, 1]" in note for note in c.notes)
+            return
+    pytest.fail("no estimate exceeded one")
+
+
+def test_disattenuated_cosine_from_activations():
+    a, b, neutral, names = scenarios(0.5, 80, 0, size=3.0)
+    values = torch.as_tensor(np.concatenate([a, b, neutral])[:, None], dtype=torch.float32)
+    acts = Activations(values, (0,), np.repeat(["a", "b", "n"], 80), np.tile(names, 3))
+    c = disattenuated_cosine_of(acts, positive_a="a", positive_b="b", negative="n", layer=0)
+    assert float(c.value) == pytest.approx(0.5, abs=0.15)
+    assert len(c.to_frame()) == 4
+
+
+def test_mahalanobis_cosine_is_the_correlation_of_projections():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((80, 5)) * [5, 1, 1, 1, 1], rng.standard_normal((2, 5))
+    e = mahalanobis_cosine(w[0], w[1], x, groups=None)
+    assert float(e) == pytest.approx(np.corrcoef(x @ w[0], x @ w[1])[0, 1])
+    assert e.low < e.value < e.high
+    within = mahalanobis_cosine(w[0], w[1], x, groups=None, labels=np.arange(80) % 2)
+    assert float(within) != pytest.approx(float(e))
+
+
+def test_mahalanobis_cosine_shrinks_to_the_plain_cosine():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((80, 5)) * [5, 1, 1, 1, 1], rng.standard_normal((2, 5))
+    directions = [ConceptDirection(torch.as_tensor(v, dtype=torch.float32)) for v in w]
+    e = mahalanobis_cosine(*directions, x, groups=None, shrinkage=1.0)
+    assert float(e) == pytest.approx(cosine(*directions), abs=1e-5)
+
+
+@pytest.mark.parametrize("d", [10, 150])
+def test_crossnobis_is_centred_on_zero_without_and_near_the_truth_with_a_difference(d):
+    null, real = [], []
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        x, y, g = rng.standard_normal((80, d)), np.arange(80) % 2, np.arange(80) // 2
+        null.append(float(crossnobis(x, y, groups=g)))
+        x[y == 1, 0] += 3
+        real.append(float(crossnobis(x, y, groups=g)))
+    assert abs(np.mean(null)) < 3 * np.std(null) / 5
+    assert np.min(null) < 0
+    assert np.mean(real) == pytest.approx(9, rel=0.35)
+
+
+def test_principal_angles_p_is_small_for_kin_and_uniform_for_strangers():
+    rng = np.random.default_rng(0)
+    a = torch.as_tensor(rng.standard_normal((3, 60)))
+    kin = principal_angles(a, a + 0.1 * torch.as_tensor(rng.standard_normal((3, 60))), n_draws=199)
+    assert kin.pvalue == pytest.approx(1 / 200)
+    strangers = [principal_angles(a, torch.as_tensor(rng.standard_normal((3, 60))), n_draws=99) for _ in range(40)]
+    assert 0.3 < np.mean([s.pvalue for s in strangers]) < 0.7
+    assert strangers[0].null_distribution.mean() == pytest.approx(3 / 60, rel=0.1)
+    assert "overlap" in str(kin)
+    assert len(kin.to_frame()) == 3
+    json.dumps(kin.to_dict())
+
+
+def test_subspaces_meet_more_often_where_activations_vary():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200, 60)) / np.arange(1, 61)
+    a, b = (torch.as_tensor(rng.standard_normal((2, 200)) @ rows) for _ in range(2))
+    assert principal_angles(a, b, rows=rows).pvalue > 0.05 > principal_angles(a, b).pvalue
+
+
+def test_random_cosine_laws():
+    law = random_cosine(400)
+    assert law.isotropic_sd == 0.05
+    assert law.isotropic_95 == pytest.approx(1.96 * 0.05, rel=0.02)
+    assert law.pvalue(law.isotropic_95) == pytest.approx(0.05)
+    rng = np.random.default_rng(0)
+    spectrum = np.arange(1, 401) ** -1.0
+    measured = random_cosine(rows=rng.standard_normal((800, 400)) * np.sqrt(spectrum))
+    true = spectrum.sum() ** 2 / (spectrum**2).sum()
+    assert measured.participation_ratio == pytest.approx(true, rel=0.15)
+    assert measured.cosines.std() == pytest.approx(measured.sd, rel=0.15)
+    assert measured.sd > 3 * law.isotropic_sd
+    json.dumps(measured.to_dict())
+    assert "isotropic" in str(measured)
+    assert len(measured.to_frame()) == 2
+
+
+def test_cosine_warns_for_zero_sum_probes():
+    rng = np.random.default_rng(0)
+    probe = Probe("ridge").fit(rng.standard_normal((60, 8)), np.arange(60) % 3)
+    a, b = (ConceptDirection.from_probe(probe, positive=k) for k in (0, 1))
+    with pytest.warns(CosineWarning, match="zero"):
+        cosine(a, b)
+
+
+X = np.random.default_rng(0).standard_normal((20, 4))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mahalanobis_cosine([1.0, 0], [0, 1.0], X, groups=None), "width of the rows, 4"),
+        (lambda: mahalanobis_cosine(np.zeros(4), X[0], X, groups=None), "points nowhere"),
+        (lambda: mahalanobis_cosine(X[0], X[1], X, groups=None, shrinkage=2), "shrinkage"),
+        (lambda: mahalanobis_cosine(X[0], X[1], X[:4], groups=None), "at least 6 groups"),
+        (lambda: mahalanobis_cosine(X[0], X[1], np.ones((20, 4)), groups=None), "constant"),
+        (lambda: crossnobis(X, np.arange(20) % 2, groups=[0] * 20), "two groups of each class"),
+        (lambda: crossnobis(X, np.zeros(20), groups=None), "both classes"),
+        (lambda: crossnobis(np.ones((20, 4)), np.arange(20) % 2, groups=None), "do not vary within"),
+        (lambda: disattenuated_cosine(X, X, groups_a=[0] * 20, groups_b=np.arange(20)), "at least two scenarios"),
+        (lambda: disattenuated_cosine(X[:3], X[:3], groups_a=range(3), groups_b=range(3)), "at least 6 scenarios"),
+        (lambda: disattenuated_cosine(X, X, groups_a=range(20), groups_b=range(20), baseline=X), "groups_baseline"),
+        (lambda: random_cosine(), "give d_model"),
+        (lambda: random_cosine(1), "at least 2"),
+        (lambda: random_cosine(9).pvalue(2), r"must lie in \[-1, 1\]"),
+        (lambda: random_cosine(rows=np.ones((9, 3))), "do not vary"),
+        (lambda: principal_angles(torch.eye(4)[:2], torch.eye(4)[1:3], rows=X[:2]), "span fewer"),
+    ],
+)
+def test_bad_input_is_explained(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
