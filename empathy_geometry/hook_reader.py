@@ -39,7 +39,17 @@ class HookReader:
         self._takes_use_cache = self._bridge and _takes(model.original_model, "use_cache")  # type: ignore[attr-defined]
 
     def __enter__(self) -> "HookReader":
-        self._attached = self._model.hooks(fwd_hooks=[(name, self._hook(i)) for i, name in enumerate(self._names)])
+        # By a filter, not name by name: TransformerBridge builds its table of hook points anew for each entry. It also
+        # calls a hook point by another name than it was asked for.
+        points = self._model.hook_dict
+        slots: dict[str, list[int]] = {}
+        for slot, name in enumerate(self._names):
+            slots.setdefault(points[name].name, []).append(slot)
+
+        def take(stream: Tensor, hook: Any) -> None:
+            self._take(stream, slots[hook.name])
+
+        self._attached = self._model.hooks(fwd_hooks=[(lambda name: name in self._names, take)])
         self._attached.__enter__()
         return self
 
@@ -86,16 +96,14 @@ class HookReader:
             raise RuntimeError(f"the forward pass did not reach hook points {missing}; is this model wrapped twice?")
         return [t for t in self._taken if t is not None]
 
-    def _hook(self, slot: int) -> Callable[[Tensor, object], None]:
-        def take(stream: Tensor, hook: object) -> None:
+    def _take(self, stream: Tensor, slots: Sequence[int]) -> None:
+        for slot in slots:
             pool = self._pools[slot]
             if pool is not None:
                 self._taken[slot] = pool(stream)
             self._reached.add(slot)
-            if len(self._reached) == len(self._names):
-                raise _DeepestHookReached
-
-        return take
+        if len(self._reached) == len(self._names):
+            raise _DeepestHookReached
 
 
 def to_cpu(vectors: Sequence[Tensor]) -> list[Tensor]:

@@ -32,7 +32,9 @@ class HookedModel(Protocol):
     def hook_dict(self) -> dict[str, Any]:
         """Hook points by name."""
 
-    def hooks(self, fwd_hooks: Sequence[tuple[str, Callable[..., Tensor | None]]] = ...) -> AbstractContextManager[Any]:
+    def hooks(
+        self, fwd_hooks: Sequence[tuple[str | Callable[[str], bool], Callable[..., Tensor | None]]] = ...
+    ) -> AbstractContextManager[Any]:
         """Attach hooks for the time of a `with` block."""
 
     def to_tokens(self, input: Any) -> Tensor:
