@@ -22,10 +22,10 @@ import sklearn
 import torch
 from scipy.stats import kstest, norm
 
-from empathy_geometry.evaluation import cross_validate
-from empathy_geometry.metrics import accuracy, auroc, auroc_excess, d_prime
-from empathy_geometry.permutation import permutation_test
-from empathy_geometry.probes import Probe
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d_prime
+from empathy_geometry.evaluation.permutation import permutation_test
+from empathy_geometry.geometry.probes import Probe
 
 DESIGNS = ("paired", "paired x3", "constant x1", "constant x3", "unbalanced x3")
 

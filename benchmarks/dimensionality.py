@@ -12,7 +12,7 @@ import numpy as np
 
 from empathy_geometry.dimensionality import dimensionality, participation_ratio
 from empathy_geometry.dimensionality.participation import corrected_participation, naive_participation
-from empathy_geometry.provenance import package_versions
+from empathy_geometry.foundation.provenance import package_versions
 
 LAWS = ("gaussian", "student t, 5 df", "exponential")
 

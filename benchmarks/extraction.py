@@ -4,9 +4,9 @@
     python benchmarks/extraction.py --scenarios 8 --repeats 2 --threads 1  # a quick look
     python benchmarks/extraction.py --only memory                        # growth with the number of texts
 
-Texts: the triplets with their valence-stripped controls, seven responses to each scenario. Bare passes: the Hugging Face
-body (no unembedding) and the full causal language model, unbridged, over the batches that extraction forms. In each repeat
-all variants run one after the other, in rotating order; a ratio is the median over repeats of paired ratios, with its
+Texts: the triplets with their valence-stripped controls, seven responses to each scenario. Bare passes: the Hugging
+Face body (no unembedding) and the full causal language model, unbridged, over the batches that extraction forms. In each
+repeat all variants run one after the other, in rotating order; a ratio is the median over repeats of paired ratios, with its
 range. CPU time counts on one thread (others may use the machine), wall time on several.
 """
 
@@ -32,11 +32,11 @@ import transformer_lens
 import transformers
 
 import empathy_geometry as eg
-from empathy_geometry.batching import batches, by_length
-from empathy_geometry.embedded_model import load_embedded
-from empathy_geometry.models import model_identity
-from empathy_geometry.token_table import TokenTable
-from empathy_geometry.tokens import pad
+from empathy_geometry.activations.batching import batches, by_length
+from empathy_geometry.activations.token_table import TokenTable
+from empathy_geometry.models.embedded_model import load_embedded
+from empathy_geometry.models.loading import model_identity
+from empathy_geometry.models.tokens import pad
 
 LAYER = 14  # "one layer only": half of the 30 blocks are run
 

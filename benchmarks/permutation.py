@@ -29,11 +29,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from empathy_geometry.fold_scores import standardise
-from empathy_geometry.label_permutations import label_permutations
-from empathy_geometry.permutation import permutation_test
-from empathy_geometry.probes import Probe
-from empathy_geometry.splits import grouped_folds
+from empathy_geometry.evaluation.fold_scores import standardise
+from empathy_geometry.evaluation.label_permutations import label_permutations
+from empathy_geometry.evaluation.permutation import permutation_test
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.splits import grouped_folds
 
 SEED = 0
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 
 import empathy_geometry as eg
-from empathy_geometry.evaluation import Evaluation, cross_validate
-from empathy_geometry.families import family_folds
-from empathy_geometry.provenance import package_versions
-from empathy_geometry.text_audit import AuditLimits, audit_texts
+from empathy_geometry.audit.text_audit import AuditLimits, audit_texts
+from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
+from empathy_geometry.foundation.provenance import package_versions
+from empathy_geometry.texts.families import family_folds
 
 POSITIONS = ("last", "response_mean")
 CHECKS = {

@@ -1,37 +1,49 @@
 """Does a language model represent a concept, in how many dimensions, how far can it be steered?"""
 
-from empathy_geometry import datasets, dimensionality, plots
-from empathy_geometry.activations import Activations
-from empathy_geometry.bandwidth import Bandwidth, measure_bandwidth
-from empathy_geometry.directions import ConceptDirection
-from empathy_geometry.estimate import Estimate
-from empathy_geometry.evaluation import Evaluation, cross_validate
-from empathy_geometry.extraction import extract_activations
-from empathy_geometry.generation import Continuations, generate
-from empathy_geometry.metrics import accuracy, auroc, d_prime, forced_choice
-from empathy_geometry.models import load_model
-from empathy_geometry.pairing import paired_differences
-from empathy_geometry.permutation import PermutationTest, permutation_test
-from empathy_geometry.probes import Probe
-from empathy_geometry.provenance import Provenance
-from empathy_geometry.sae import sae_agreement
-from empathy_geometry.splits import grouped_folds
-from empathy_geometry.steering import SteeringHook
-from empathy_geometry.steering_range import steering_range
-from empathy_geometry.steering_sweep import SteeringSweep, steering_sweep
-from empathy_geometry.subspaces import Subspace
-from empathy_geometry.text_coherence import Coherence, coherence
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.transfer import TransferMatrix, transfer_matrix
+from empathy_geometry import datasets, dimensionality, pitfalls, plots, similarity
+from empathy_geometry.activations.extraction import extract_activations
+from empathy_geometry.activations.pairing import paired_differences
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.activations.store import ActivationStore
+from empathy_geometry.audit.text_audit import audit_texts
+from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
+from empathy_geometry.evaluation.covariates import length_covariates, residualise
+from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
+from empathy_geometry.evaluation.description_length import description_length
+from empathy_geometry.evaluation.erasure import Erasure, erasure
+from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d_prime, forced_choice, macro_auroc
+from empathy_geometry.evaluation.permutation import PermutationTest, permutation_test
+from empathy_geometry.evaluation.selectivity import selectivity
+from empathy_geometry.evaluation.transfer import TransferMatrix, transfer_matrix
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.geometry.cosine import CosineWarning
+from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.geometry.subspaces import Subspace
+from empathy_geometry.models.loading import load_model
+from empathy_geometry.steering.coherence import Coherence, coherence
+from empathy_geometry.steering.generation import Continuations, generate
+from empathy_geometry.steering.hook import SteeringHook
+from empathy_geometry.steering.range import steering_range
+from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
+from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
+from empathy_geometry.studies.sae import sae_agreement
+from empathy_geometry.texts.families import family_folds, family_split
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.splits import grouped_folds
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivationStore",
     "Activations",
     "Bandwidth",
     "Coherence",
     "ConceptDirection",
     "Continuations",
+    "CosineWarning",
+    "Erasure",
     "Estimate",
     "Evaluation",
     "LabeledTexts",
@@ -43,22 +55,37 @@ __all__ = [
     "Subspace",
     "TransferMatrix",
     "accuracy",
+    "adjusted_rand",
+    "audit_texts",
     "auroc",
+    "auroc_excess",
     "coherence",
     "cross_validate",
     "d_prime",
     "datasets",
+    "description_length",
     "dimensionality",
+    "erasure",
     "extract_activations",
+    "family_folds",
+    "family_split",
     "forced_choice",
     "generate",
     "grouped_folds",
+    "length_covariates",
     "load_model",
+    "macro_auroc",
     "measure_bandwidth",
     "paired_differences",
     "permutation_test",
+    "pitfalls",
     "plots",
+    "purity",
+    "residualise",
     "sae_agreement",
+    "selectivity",
+    "silhouette",
+    "similarity",
     "steering_range",
     "steering_sweep",
     "transfer_matrix",

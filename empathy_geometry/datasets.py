@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import cache
 from importlib.resources import as_file, files
 
-from empathy_geometry._validation import check_choice
-from empathy_geometry.text_files import read_json
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.text_files import read_json
 
 LANGUAGES = ("en", "es", "fr", "de", "zh")
 """Languages of `crosslingual_triplets`."""

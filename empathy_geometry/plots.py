@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from empathy_geometry._types import Layer
 from empathy_geometry.dimensionality import Dimensionality
-from empathy_geometry.evaluation import Evaluation
-from empathy_geometry.permutation import PermutationTest
-from empathy_geometry.steering_range import DEFAULT_THRESHOLD, steering_range
-from empathy_geometry.steering_sweep import SteeringSweep
-from empathy_geometry.transfer import TransferMatrix
+from empathy_geometry.evaluation.cross_validation import Evaluation
+from empathy_geometry.evaluation.permutation import PermutationTest
+from empathy_geometry.evaluation.transfer import TransferMatrix
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
+from empathy_geometry.steering.sweep import SteeringSweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import empathy_geometry as eg
-from empathy_geometry.activations import Activations
-from empathy_geometry.provenance import Provenance
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.tokens import pad, tokenize
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.models.tokens import pad, tokenize
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 TEXTS = LabeledTexts(
     ["ab I am", "cd", "ef", "gh"],

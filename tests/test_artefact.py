@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from empathy_geometry import artefact
-from empathy_geometry.artefact import ArtefactFile, load_artefact, save_artefact
+from empathy_geometry.foundation import artefact
+from empathy_geometry.foundation.artefact import ArtefactFile, load_artefact, save_artefact
 
 TENSORS = {
     "values": torch.arange(12.0).reshape(3, 4),

@@ -7,7 +7,7 @@ import pytest
 from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
-from empathy_geometry.bandwidth_factors import product
+from empathy_geometry.studies.bandwidth_factors import product
 
 OPTIONS = {
     "n_prompts": 4,

@@ -5,11 +5,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from empathy_geometry.baselines import baseline_scores, first_word, text_baselines
-from empathy_geometry.fold_scores import standardise
-from empathy_geometry.metrics import auroc, macro_auroc
-from empathy_geometry.splits import Fold, grouped_folds
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.evaluation.baselines import baseline_scores, first_word, text_baselines
+from empathy_geometry.evaluation.fold_scores import standardise
+from empathy_geometry.evaluation.metrics import auroc, macro_auroc
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.splits import Fold, grouped_folds
 
 _, Y, GROUPS = pairs(15)
 FOLDS = grouped_folds(Y, groups=GROUPS)

@@ -3,8 +3,8 @@ import pytest
 import torch
 from planted import pairs
 
-from empathy_geometry.batched_logistic import batched_logistic
-from empathy_geometry.fold_geometry import FoldGeometry
+from empathy_geometry.evaluation.fold_geometry import FoldGeometry
+from empathy_geometry.geometry.batched_logistic import batched_logistic
 
 
 @pytest.mark.parametrize("C", [1e-3, 1.0, 1e4])

@@ -3,10 +3,10 @@ import pytest
 import torch
 from planted import pairs, triplets
 
-from empathy_geometry.batched_probes import as_onehot, solvable, solve, solve_each
-from empathy_geometry.fold_geometry import FoldGeometry
-from empathy_geometry.fold_scores import standardise
-from empathy_geometry.probes import Probe
+from empathy_geometry.evaluation.batched_probes import as_onehot, solvable, solve, solve_each
+from empathy_geometry.evaluation.fold_geometry import FoldGeometry
+from empathy_geometry.evaluation.fold_scores import standardise
+from empathy_geometry.geometry.probes import Probe
 
 PROBES = [
     Probe("ridge"),

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from empathy_geometry.batching import Work, batches, blocks, by_length, cut_into_shards, shared_prefixes
-from empathy_geometry.token_table import TokenTable
+from empathy_geometry.activations.batching import Work, batches, blocks, by_length, cut_into_shards, shared_prefixes
+from empathy_geometry.activations.token_table import TokenTable
 
 
 def _table(texts: list[tuple[list[int], list[int]]]) -> TokenTable:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from planted import pairs
 
-from empathy_geometry.bootstrap import cluster_bootstrap
-from empathy_geometry.evaluation import cross_validate
-from empathy_geometry.metrics import d_prime
-from empathy_geometry.probes import Probe
+from empathy_geometry.evaluation.bootstrap import cluster_bootstrap
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.metrics import d_prime
+from empathy_geometry.geometry.probes import Probe
 
 
 def test_mean_of_groups_has_its_standard_error():

@@ -5,9 +5,9 @@ import pytest
 from planted import constant_groups, pairs, triplets
 from scipy.stats import kstest, norm
 
-from empathy_geometry.metrics import accuracy, auroc, d_prime
-from empathy_geometry.permutation import permutation_test
-from empathy_geometry.probes import Probe
+from empathy_geometry.evaluation.metrics import accuracy, auroc, d_prime
+from empathy_geometry.evaluation.permutation import permutation_test
+from empathy_geometry.geometry.probes import Probe
 
 
 @pytest.mark.parametrize("data", [pairs, constant_groups, triplets])

@@ -3,7 +3,7 @@
 import pytest
 from tiny_models import tiny_tokenizer
 
-from empathy_geometry.chat_template import ChatTemplate
+from empathy_geometry.models.chat_template import ChatTemplate
 
 
 def test_a_dialogue_is_cut_at_the_words_of_its_turns() -> None:

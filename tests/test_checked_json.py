@@ -1,12 +1,13 @@
 """Checked JSON: any change of content is noticed."""
 
+import contextlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from empathy_geometry.checked_json import content_sha256, dump_checked, load_checked
+from empathy_geometry.foundation.checked_json import content_sha256, dump_checked, load_checked
 
 CONTENT = {"b": [1, None, 0.5], "a": {"é": "ü"}}
 
@@ -22,7 +23,7 @@ def test_the_order_of_keys_does_not_count() -> None:
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"a": 1}', b"[" * 100_000])
 def test_not_whole(damaged: bytes) -> None:
-    with pytest.raises(ValueError, match="not complete JSON|does not fit its checksum"):
+    with pytest.raises(ValueError, match=r"not complete JSON|does not fit its checksum"):
         load_checked(damaged)
 
 
@@ -36,10 +37,8 @@ def test_a_changed_value() -> None:
 def test_a_flipped_bit_is_noticed_or_changes_nothing(at: int, bit: int) -> None:
     text = bytearray(dump_checked(CONTENT).encode())
     text[at % len(text)] ^= 1 << bit
-    try:
+    with contextlib.suppress(ValueError):
         assert load_checked(bytes(text)) == CONTENT
-    except ValueError:
-        pass
 
 
 def test_no_number_that_json_lacks() -> None:

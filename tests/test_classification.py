@@ -3,10 +3,10 @@ import pytest
 import torch
 from planted import pairs
 
-from empathy_geometry.activations import Activations
-from empathy_geometry.classification import MISSING, classification
-from empathy_geometry.splits import grouped_folds
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.classification import MISSING, classification
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.splits import grouped_folds
 
 
 def activations() -> Activations:

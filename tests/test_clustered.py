@@ -3,14 +3,14 @@ import pytest
 from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
-from empathy_geometry.clustered import (
+from empathy_geometry.evaluation.clustered import (
     ceiling_interval,
     difference_interval,
     logit_interval,
     t_quantile,
     wilson_interval,
 )
-from empathy_geometry.estimate import Estimate
+from empathy_geometry.foundation.estimate import Estimate
 
 
 def test_quantile_is_students_for_even_contributions():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from empathy_geometry.clusters import adjusted_rand, purity, silhouette
-from empathy_geometry.nulls import label_null
+from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
+from empathy_geometry.evaluation.nulls import label_null
 
 
 def test_names_of_clusters_do_not_matter():

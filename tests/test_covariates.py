@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from empathy_geometry.covariates import length_covariates, residualise
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.evaluation.covariates import length_covariates, residualise
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
 def rows(*, concept, length_effect, seed=0, n=60, d=12):

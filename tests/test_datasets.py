@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from empathy_geometry import datasets
-from empathy_geometry.near_duplicates import near_duplicates
-from empathy_geometry.text_audit import AuditLimits, TextAudit, audit_texts
-from empathy_geometry.text_problems import character_problems, language
+from empathy_geometry.audit.near_duplicates import near_duplicates
+from empathy_geometry.audit.text_audit import AuditLimits, TextAudit, audit_texts
+from empathy_geometry.audit.text_problems import character_problems, language
 
 # name: (scenarios, classes, contexts)
 SETS = {

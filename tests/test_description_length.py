@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from planted import pairs, triplets
 
-from empathy_geometry.description_length import description_length
-from empathy_geometry.probes import Probe
+from empathy_geometry.evaluation.description_length import description_length
+from empathy_geometry.geometry.probes import Probe
 
 
 def test_noise_does_not_compress_and_signal_does():

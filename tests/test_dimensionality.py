@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from empathy_geometry.activations import Activations
+from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality import (
     dimensionality,
     dimensionality_of_activations,

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import empathy_geometry as eg
-from empathy_geometry.cosine import CosineWarning, cosine
-from empathy_geometry.direction_methods import METHODS
+from empathy_geometry.geometry.cosine import CosineWarning, cosine
+from empathy_geometry.geometry.direction_methods import METHODS
 
 D = 24
 

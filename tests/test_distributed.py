@@ -12,8 +12,8 @@ import torch
 from tiny_models import tiny_model
 
 import empathy_geometry as eg
-from empathy_geometry.distributed import Processes
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations.distributed import Processes
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 PROMPTS = ["I was there. ", "er abcabc, you. ", "No, never again. "]
 TEXTS = LabeledTexts(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from empathy_geometry import embedded_model
-from empathy_geometry.embedded_model import GGUF_NAME, GGUF_SHA256, cache_folder, find_gguf, load_embedded
+from empathy_geometry.models import embedded_model
+from empathy_geometry.models.embedded_model import GGUF_NAME, GGUF_SHA256, cache_folder, find_gguf, load_embedded
 
 
 @pytest.fixture

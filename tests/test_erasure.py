@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from empathy_geometry.erasers import ErasedProbe, leace
-from empathy_geometry.erasure import erasure
-from empathy_geometry.evaluation import cross_validate
-from empathy_geometry.probes import Probe
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.erasers import ErasedProbe, leace
+from empathy_geometry.evaluation.erasure import erasure
+from empathy_geometry.geometry.probes import Probe
 
 
 def crossed(seed=0, *, n=30, d=24, overlap=0.0, size=3.0):

@@ -10,13 +10,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_permutation import Foreign
 
-from empathy_geometry.activations import Activations
-from empathy_geometry.evaluation import cross_validate
-from empathy_geometry.fold_scores import standardise
-from empathy_geometry.metrics import auroc
-from empathy_geometry.probes import Probe
-from empathy_geometry.splits import Fold, grouped_folds
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.fold_scores import standardise
+from empathy_geometry.evaluation.metrics import auroc
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.splits import Fold, grouped_folds
 
 
 def warm_and_cold(strength=4.0) -> Activations:

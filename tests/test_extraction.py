@@ -7,9 +7,9 @@ import torch
 from tiny_models import N_LAYERS, tiny_bridge
 
 import empathy_geometry as eg
-from empathy_geometry.extraction import tokens_per_batch
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.tokens import tokenize
+from empathy_geometry.activations.extraction import tokens_per_batch
+from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,10 +12,11 @@ import torch
 from tiny_models import tiny_model
 
 import empathy_geometry as eg
-from empathy_geometry import artefact, store_manifest
-from empathy_geometry.extractor import Extractor
-from empathy_geometry.hook_reader import HookReader
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations import store_manifest
+from empathy_geometry.activations.extractor import Extractor
+from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.foundation import artefact
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 PROMPTS = ["I was there. ", "er abcabc, you. ", "No, never again. ", "And "]
 TEXTS = LabeledTexts(

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import empathy_geometry as eg
-from empathy_geometry.hook_reader import HookReader
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from empathy_geometry import datasets
-from empathy_geometry.activations import Activations
-from empathy_geometry.evaluation import cross_validate
-from empathy_geometry.families import family_folds, family_split
-from empathy_geometry.probes import Probe
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.families import family_folds, family_split
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
 def acts(signal: bool) -> Activations:

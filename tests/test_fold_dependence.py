@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from planted import constant_groups, pairs, triplets
 
-from empathy_geometry.evaluation import cross_validate
-from empathy_geometry.fold_dependence import left_out_scores, variance_inflation
-from empathy_geometry.metrics import auroc
-from empathy_geometry.probes import Probe
-from empathy_geometry.splits import grouped_folds
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.fold_dependence import left_out_scores, variance_inflation
+from empathy_geometry.evaluation.metrics import auroc
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.splits import grouped_folds
 
 
 def refitted(probe, X, y, groups, fold, n_classes):

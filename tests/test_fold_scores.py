@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from empathy_geometry.fold_scores import decision_values, standardise
-from empathy_geometry.probes import Probe
+from empathy_geometry.evaluation.fold_scores import decision_values, standardise
+from empathy_geometry.geometry.probes import Probe
 
 
 def test_unit_and_offset_of_a_fold_cancel():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from empathy_geometry.generation import generate
+from empathy_geometry.steering.generation import generate
 
 PROMPTS = ["abc erI", "pot", "I walked home and the rain abc", "<|im_end|> er"]
 OPTIONS = {"do_sample": False, "verbose": False, "return_type": "tokens", "stop_at_eos": False}

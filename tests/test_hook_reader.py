@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny_models import tiny_bridge
 
-from empathy_geometry.hook_reader import HookReader, to_cpu
-from empathy_geometry.models import hook_name
+from empathy_geometry.activations.hook_reader import HookReader, to_cpu
+from empathy_geometry.models.loading import hook_name
 
 
 def _keep(stream: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import pytest
 from tiny_models import has_hooked_transformer
 
 import empathy_geometry as eg
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
 @pytest.mark.skipif(not has_hooked_transformer(), reason="TransformerLens 4")

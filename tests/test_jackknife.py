@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from empathy_geometry.jackknife import blocks_of, jackknife_interval
+from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 
 
 def test_delete_one_interval_of_a_mean_is_close_to_students():

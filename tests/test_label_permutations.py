@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from empathy_geometry.label_permutations import label_permutations
+from empathy_geometry.evaluation.label_permutations import label_permutations
 
 
 def test_pairs_swap_within():

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from empathy_geometry.estimate import Estimate
-from empathy_geometry.metrics import (
+from empathy_geometry.evaluation.metrics import (
     accuracy,
     auroc,
     auroc_excess,
@@ -13,6 +12,7 @@ from empathy_geometry.metrics import (
     gaussian_deviation,
     macro_auroc,
 )
+from empathy_geometry.foundation.estimate import Estimate
 
 
 def test_auroc_of_reversed_scores_is_the_complement():

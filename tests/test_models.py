@@ -7,8 +7,8 @@ import torch
 from tiny_models import D_MODEL, N_CTX, N_LAYERS, has_hooked_transformer, tiny_bridge, tiny_tokenizer
 
 import empathy_geometry as eg
-from empathy_geometry import embedded_model
-from empathy_geometry.models import (
+from empathy_geometry.models import embedded_model
+from empathy_geometry.models.loading import (
     HookedModel,
     check_model,
     context_length,
@@ -21,7 +21,7 @@ from empathy_geometry.models import (
     tokenizer_sha256,
     weights_sha256,
 )
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
 def test_every_kind_fulfils_the_protocol_and_a_plain_module_does_not(tiny_model):

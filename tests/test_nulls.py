@@ -3,8 +3,15 @@ import pytest
 import torch
 from statsmodels.stats.multitest import multipletests
 
-from empathy_geometry.clusters import purity
-from empathy_geometry.nulls import empirical_pvalue, holm, label_null, max_t, random_directions, shuffled_labels
+from empathy_geometry.evaluation.clusters import purity
+from empathy_geometry.evaluation.nulls import (
+    empirical_pvalue,
+    holm,
+    label_null,
+    max_t,
+    random_directions,
+    shuffled_labels,
+)
 
 
 def test_shuffled_labels_keep_the_design():

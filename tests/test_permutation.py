@@ -5,12 +5,12 @@ from planted import constant_groups, pairs, triplets
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import roc_auc_score
 
-from empathy_geometry.evaluation import cross_validate
-from empathy_geometry.fold_scores import standardise
-from empathy_geometry.label_permutations import label_permutations
-from empathy_geometry.permutation import permutation_test
-from empathy_geometry.probes import Probe
-from empathy_geometry.splits import grouped_folds
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.fold_scores import standardise
+from empathy_geometry.evaluation.label_permutations import label_permutations
+from empathy_geometry.evaluation.permutation import permutation_test
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.splits import grouped_folds
 
 
 class Foreign(ClassifierMixin, BaseEstimator):

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from empathy_geometry import pitfalls
-from empathy_geometry.activations import Activations
-from empathy_geometry.provenance import Provenance
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 QUICK = {
     "simplex_floor": {"n_draws": 3},

@@ -2,7 +2,7 @@
 
 import torch
 
-from empathy_geometry.pooling import Pooling
+from empathy_geometry.activations.pooling import Pooling
 
 
 def test_weighted_means_equal_einsum() -> None:

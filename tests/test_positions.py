@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from empathy_geometry.positions import check_position, n_slots, pooling_weights, position_name, token_slots
-from empathy_geometry.tokens import TokenizedText
+from empathy_geometry.activations.positions import check_position, n_slots, pooling_weights, position_name, token_slots
+from empathy_geometry.models.tokens import TokenizedText
 
 PLAIN = TokenizedText(tuple(range(10)), start=4, stop=10)
 CHAT = TokenizedText(tuple(range(12)), start=7, stop=10, prompt=(2, 4))

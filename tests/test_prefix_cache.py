@@ -9,10 +9,10 @@ import torch
 from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
-from empathy_geometry.hook_reader import HookReader
-from empathy_geometry.prefix_cache import PrefixCache, sharing_obstacle
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.tokens import pad
+from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.activations.prefix_cache import PrefixCache, sharing_obstacle
+from empathy_geometry.models.tokens import pad
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import empathy_geometry as eg
-from empathy_geometry.probes import PROBE_KINDS
+from empathy_geometry.geometry.probes import PROBE_KINDS
 
 
 @pytest.mark.filterwarnings("ignore")

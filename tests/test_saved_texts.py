@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from empathy_geometry.saved_texts import texts_from_dict, texts_to_dict
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.saved_texts import texts_from_dict, texts_to_dict
 
 
 @pytest.mark.parametrize("whole", [True, False])

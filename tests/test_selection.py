@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from planted import pairs
 
-from empathy_geometry.classification import classification
-from empathy_geometry.probes import Probe
-from empathy_geometry.selection import Candidate, candidates, select
+from empathy_geometry.evaluation.classification import classification
+from empathy_geometry.evaluation.selection import Candidate, candidates, select
+from empathy_geometry.geometry.probes import Probe
 
 
 def test_every_combination_competes():
@@ -16,7 +16,7 @@ def test_every_combination_competes():
 
 
 def test_ties_in_auroc_go_to_d_prime():
-    X, y, groups = pairs(10, 3)
+    _, y, groups = pairs(10, 3)
     signal = np.where(y == 1, 1.0, -1.0)[:, None]
     rng = np.random.default_rng(0)
     layers = np.stack([signal * 3 + rng.normal(size=(20, 1)), signal * 30 + rng.normal(size=(20, 1))], axis=1)

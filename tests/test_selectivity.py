@@ -3,8 +3,8 @@ import pytest
 from planted import pairs
 from test_permutation import Foreign
 
-from empathy_geometry.probes import Probe
-from empathy_geometry.selectivity import selectivity
+from empathy_geometry.evaluation.selectivity import selectivity
+from empathy_geometry.geometry.probes import Probe
 
 
 def test_a_probe_that_reads_types_is_not_selective():

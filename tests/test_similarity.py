@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from empathy_geometry import ConceptDirection, Probe
-from empathy_geometry.activations import Activations
+from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.similarity import (
     CosineWarning,
     cosine,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from planted import constant_groups, pairs
 
-from empathy_geometry.splits import Fold, check_folds, grouped_folds
+from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
 
 
 @pytest.mark.parametrize("data", [pairs(), constant_groups()])

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tiny_models import D_MODEL, KINDS, N_LAYERS, tiny_bridge, tiny_model
 
 import empathy_geometry as eg
-from empathy_geometry.generation import generate
-from empathy_geometry.models import model_identity
+from empathy_geometry.models.loading import model_identity
+from empathy_geometry.steering.generation import generate
 
 PROMPTS = ["abc erI", "the pot", "I walked home and the rain"]
 KIND = st.sampled_from(KINDS)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tiny_models import N_LAYERS, tiny_bridge, tiny_model
 
 import empathy_geometry as eg
-from empathy_geometry.store import ActivationStore
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations.store import ActivationStore
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -96,7 +96,7 @@ def test_the_same_call_again_computes_and_writes_nothing(
     store_folder: Path, tiny_llama: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in store_folder.iterdir()}
-    monkeypatch.setattr("empathy_geometry.extractor.Extractor.run", None)
+    monkeypatch.setattr("empathy_geometry.activations.extractor.Extractor.run", None)
     assert _into(store_folder, tiny_llama).complete
     assert {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in store_folder.iterdir()} == before
 

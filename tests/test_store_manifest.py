@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from empathy_geometry.checked_json import dump_checked
-from empathy_geometry.store_manifest import Manifest, write_new
+from empathy_geometry.activations.store_manifest import Manifest, write_new
+from empathy_geometry.foundation.checked_json import dump_checked
 
 MANIFEST = Manifest({"layers": [0, 1], "model": {"name": "m", "dtype": "float32"}}, {"threads": 1}, (4, 3))
 

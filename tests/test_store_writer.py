@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from empathy_geometry.extractor import ShardVectors
-from empathy_geometry.store_manifest import Manifest
-from empathy_geometry.store_writer import StoreWriter, open_shard, shard_path
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.activations.extractor import ShardVectors
+from empathy_geometry.activations.store_manifest import Manifest
+from empathy_geometry.activations.store_writer import StoreWriter, open_shard, shard_path
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 TEXTS = LabeledTexts(["a", "b", "c"], ["x", "y", "x"], ["g", "g", "h"])
 MANIFEST = Manifest({"texts": {"n": 3, "sha256": TEXTS.sha256}}, {}, (2, 1))

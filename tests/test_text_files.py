@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 TRIPLETS = {
     "triplets": [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
 def small() -> LabeledTexts:

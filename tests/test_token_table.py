@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from empathy_geometry import token_table
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.token_table import TokenTable
-from empathy_geometry.tokens import tokenize
+from empathy_geometry.activations import token_table
+from empathy_geometry.activations.token_table import TokenTable
+from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 TEXTS = LabeledTexts(["abc I", "abc er", "I abc"], ["x", "y", "x"], ["g", "g", "h"], prompts=["abc", "abc", "I "])
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from tiny_models import N_CTX, tiny_bridge, tiny_tokenizer
 
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.tokens import chat_prompt, pad, tokenize
+from empathy_geometry.models.tokens import chat_prompt, pad, tokenize
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
 def _decode(model: Any, ids: Any) -> str:

@@ -6,13 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from empathy_geometry._types import Layer, Seed
-from empathy_geometry._validation import as_rng, check_choice
-from empathy_geometry.activations import Activations
+from empathy_geometry.activations.pairing import paired_differences
+from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality.measure import dimensionality
 from empathy_geometry.dimensionality.reference import neutral_differences
 from empathy_geometry.dimensionality.result import Dimensionality
-from empathy_geometry.pairing import paired_differences
+from empathy_geometry.foundation._types import Layer, Seed
+from empathy_geometry.foundation._validation import as_rng, check_choice
 
 
 def dimensionality_of_activations(

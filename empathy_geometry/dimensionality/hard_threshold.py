@@ -6,7 +6,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from empathy_geometry._types import FloatArray
+from empathy_geometry.foundation._types import FloatArray
 
 
 def hard_threshold_rank(singular: FloatArray, n: int, d_model: int) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from empathy_geometry._types import ArrayLike, Seed
-from empathy_geometry._validation import as_rng
 from empathy_geometry.dimensionality.measurement import Measurement
 from empathy_geometry.dimensionality.rarefaction import check_sizes
 from empathy_geometry.dimensionality.result import Dimensionality
 from empathy_geometry.dimensionality.spectrum import check_differences, gram, subset
+from empathy_geometry.foundation._types import ArrayLike, Seed
+from empathy_geometry.foundation._validation import as_rng
 
 
 def dimensionality(

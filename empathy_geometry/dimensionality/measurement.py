@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from empathy_geometry._types import FloatArray, IntArray
 from empathy_geometry.dimensionality.hard_threshold import hard_threshold_rank
 from empathy_geometry.dimensionality.parallel import exchange_share, isotropic_share, parallel_count
 from empathy_geometry.dimensionality.participation import corrected_participation, mean_share, naive_participation
@@ -13,9 +12,10 @@ from empathy_geometry.dimensionality.rarefaction import rarefy
 from empathy_geometry.dimensionality.replicable import replicable_components
 from empathy_geometry.dimensionality.result import Dimensionality
 from empathy_geometry.dimensionality.spectrum import centred, second_moment_spectrum, subset
-from empathy_geometry.estimate import Estimate
-from empathy_geometry.jackknife import Scale, blocks_of, jackknife_interval
-from empathy_geometry.whitening import shrinkage_of, whitened
+from empathy_geometry.foundation._types import FloatArray, IntArray
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.jackknife import Scale, blocks_of, jackknife_interval
+from empathy_geometry.foundation.whitening import shrinkage_of, whitened
 
 _NULL_DRAWS = 100
 _SIGN_DRAWS = 999

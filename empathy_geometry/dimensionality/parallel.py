@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.linalg import eigh
 
-from empathy_geometry._types import FloatArray
-from empathy_geometry.whitening import whitened
+from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.foundation.whitening import whitened
 
 
 def parallel_count(spectrum: FloatArray, share: float, d_model: int) -> int:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from empathy_geometry._types import ArrayLike, FloatArray, Seed
-from empathy_geometry._validation import as_rng
 from empathy_geometry.dimensionality.spectrum import centred, check_differences, gram, subset
-from empathy_geometry.estimate import Estimate
-from empathy_geometry.jackknife import blocks_of, jackknife_interval
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
+from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 
 
 def participation_ratio(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from empathy_geometry._types import FloatArray
+from empathy_geometry.foundation._types import FloatArray
 
 
 def components_for(spectrum: FloatArray, variance: float = 0.9) -> int:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from empathy_geometry._types import ArrayLike, FloatArray, Seed
-from empathy_geometry._validation import as_rng
 from empathy_geometry.dimensionality.participation import corrected_participation, naive_participation
 from empathy_geometry.dimensionality.ranks import components_for, entropy_rank
 from empathy_geometry.dimensionality.spectrum import check_differences, gram, second_moment_spectrum, subset
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
+from empathy_geometry.foundation._validation import as_rng
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from empathy_geometry._types import ArrayLike, FloatArray, LabelsLike, Seed
-from empathy_geometry._validation import as_matrix, as_names, as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Seed
+from empathy_geometry.foundation._validation import as_matrix, as_names, as_rng
 
 Within = Literal["scenarios", "pool"]
 

@@ -4,8 +4,8 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.stats import t as student
 
-from empathy_geometry._types import FloatArray, IntArray
-from empathy_geometry.whitening import whitened
+from empathy_geometry.foundation._types import FloatArray, IntArray
+from empathy_geometry.foundation.whitening import whitened
 
 _AT_MOST = 100
 

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.dimensionality.rarefaction import Rarefaction
-from empathy_geometry.estimate import Estimate
+from empathy_geometry.foundation.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from empathy_geometry._types import ArrayLike, FloatArray, IntArray
-from empathy_geometry._validation import as_matrix
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray
+from empathy_geometry.foundation._validation import as_matrix
 
 
 def check_differences(differences: ArrayLike, name: str = "differences", *, at_least: int = 6) -> FloatArray:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from empathy_geometry.activations import Activations
-from empathy_geometry.estimate import Estimate
-from empathy_geometry.provenance import Provenance
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.provenance import Provenance
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from empathy_geometry._types import Layer
-from empathy_geometry._validation import as_rng
-from empathy_geometry.activations import Activations
-from empathy_geometry.estimate import Estimate
-from empathy_geometry.evaluation import cross_validate
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.pitfalls.demonstration import BLUE, GREEN, GREY, ORANGE, PINK, Demonstration, axes_or_new, origin
-from empathy_geometry.probes import Probe
-from empathy_geometry.provenance import Provenance
-from empathy_geometry.texts import LabeledTexts
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from empathy_geometry._types import FloatArray, Layer
-from empathy_geometry._validation import as_matrix, as_rng
-from empathy_geometry.activations import Activations
+from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality.participation import corrected_participation
-from empathy_geometry.metrics import d_prime
+from empathy_geometry.evaluation.metrics import d_prime
+from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.pitfalls.demonstration import BLUE, GREEN, ORANGE, Demonstration, axes_or_new, origin
-from empathy_geometry.provenance import Provenance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from empathy_geometry._types import FloatArray
-from empathy_geometry._validation import as_rng
+from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.pitfalls.demonstration import BLUE, GREY, ORANGE, Demonstration, axes_or_new
-from empathy_geometry.provenance import Provenance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

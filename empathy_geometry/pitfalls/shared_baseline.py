@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from empathy_geometry._types import FloatArray, Layer
-from empathy_geometry._validation import as_matrix, as_rng
-from empathy_geometry.activations import Activations
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.pitfalls.demonstration import BLUE, GREY, ORANGE, Demonstration, axes_or_new, origin
-from empathy_geometry.provenance import Provenance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from empathy_geometry._types import FloatArray, IntArray, Layer
-from empathy_geometry._validation import as_matrix, as_rng
-from empathy_geometry.activations import Activations
-from empathy_geometry.estimate import Estimate
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
+from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.pitfalls.demonstration import BLUE, GREEN, GREY, ORANGE, Demonstration, axes_or_new, origin
-from empathy_geometry.probes import Probe
-from empathy_geometry.provenance import Provenance
 from empathy_geometry.similarity import crossnobis, disattenuated_cosine
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from empathy_geometry._types import Layer
-from empathy_geometry._validation import as_rng
-from empathy_geometry.activations import Activations
+from empathy_geometry.activations.pairing import paired_differences
+from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality import Rarefaction, rarefaction
 from empathy_geometry.dimensionality.ranks import components_for
-from empathy_geometry.pairing import paired_differences
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.pitfalls.demonstration import BLUE, GREY, ORANGE, Demonstration, axes_or_new, origin
-from empathy_geometry.provenance import Provenance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

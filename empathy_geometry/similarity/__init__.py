@@ -1,6 +1,6 @@
 """Comparing directions and subspaces without the traps of a plain cosine."""
 
-from empathy_geometry.cosine import CosineWarning, cosine
+from empathy_geometry.geometry.cosine import CosineWarning, cosine
 from empathy_geometry.similarity.angles import PrincipalAngles, principal_angles
 from empathy_geometry.similarity.disattenuated import (
     DisattenuatedCosine,

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from empathy_geometry._types import ArrayLike, FloatArray, Seed
-from empathy_geometry._validation import as_matrix, as_rng
-from empathy_geometry.subspaces import Subspace
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
+from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.geometry.subspaces import Subspace
 
 if TYPE_CHECKING:
     import pandas as pd

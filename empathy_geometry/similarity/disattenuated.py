@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from empathy_geometry._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
-from empathy_geometry._validation import as_matrix, as_names, as_rng
-from empathy_geometry.activations import Activations
-from empathy_geometry.estimate import Estimate
-from empathy_geometry.jackknife import blocks_of, jackknife_interval
-from empathy_geometry.pairing import check_classes
+from empathy_geometry.activations.pairing import check_classes
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
+from empathy_geometry.foundation._validation import as_matrix, as_names, as_rng
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 from empathy_geometry.similarity.distinct import distinct_products, without_blocks
 
 if TYPE_CHECKING:

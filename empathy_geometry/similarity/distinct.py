@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from empathy_geometry._types import FloatArray, IntArray
+from empathy_geometry.foundation._types import FloatArray, IntArray
 
 
 def distinct_products(g: FloatArray, classes: IntArray, groups: IntArray, n_classes: int) -> FloatArray:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from empathy_geometry._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
-from empathy_geometry._validation import as_binary, as_float_array, as_groups, as_matrix, as_names, as_rng
-from empathy_geometry.directions import ConceptDirection
-from empathy_geometry.estimate import Estimate
-from empathy_geometry.jackknife import blocks_of, jackknife_interval
-from empathy_geometry.splits import grouped_folds
-from empathy_geometry.whitening import shrinkage_of, whitened
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
+from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_matrix, as_names, as_rng
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
+from empathy_geometry.foundation.whitening import shrinkage_of, whitened
+from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.texts.splits import grouped_folds
 
 _BLOCKS = 50
 _DISTANCE_BLOCKS = 25

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import beta
 
-from empathy_geometry._types import ArrayLike, FloatArray, Seed
-from empathy_geometry._validation import as_matrix, as_rng
 from empathy_geometry.dimensionality.participation import corrected_participation
 from empathy_geometry.dimensionality.spectrum import centred
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
+from empathy_geometry.foundation._validation import as_matrix, as_rng
 
 if TYPE_CHECKING:
     import pandas as pd

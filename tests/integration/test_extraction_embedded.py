@@ -7,8 +7,8 @@ import torch
 from tiny_models import has_hooked_transformer
 
 import empathy_geometry as eg
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.tokens import tokenize
+from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 pytestmark = pytest.mark.integration
 

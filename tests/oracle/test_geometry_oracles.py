@@ -13,10 +13,10 @@ from sklearn.linear_model import LinearRegression
 
 from empathy_geometry.dimensionality import participation_ratio, rarefaction
 from empathy_geometry.dimensionality.participation import corrected_participation, naive_participation
-from empathy_geometry.erasers import ResidualProbe, leace
-from empathy_geometry.probes import Probe
+from empathy_geometry.evaluation.erasers import ResidualProbe, leace
+from empathy_geometry.foundation.whitening import shrinkage_of, whitened
+from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.similarity import mahalanobis_cosine, principal_angles, random_cosine
-from empathy_geometry.whitening import shrinkage_of, whitened
 
 
 @pytest.mark.parametrize("seed", range(3))

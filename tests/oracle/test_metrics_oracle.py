@@ -6,8 +6,8 @@ from scipy.stats import mannwhitneyu
 from sklearn.metrics import accuracy_score, adjusted_rand_score, roc_auc_score, silhouette_score
 from statsmodels.stats.proportion import proportion_confint
 
-from empathy_geometry.clusters import adjusted_rand, purity, silhouette
-from empathy_geometry.metrics import _contributions, accuracy, auroc, d_prime, forced_choice, macro_auroc
+from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
+from empathy_geometry.evaluation.metrics import _contributions, accuracy, auroc, d_prime, forced_choice, macro_auroc
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,8 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from empathy_geometry.fold_geometry import FoldGeometry
-from empathy_geometry.probes import PROBE_KINDS, Probe
+from empathy_geometry.evaluation.fold_geometry import FoldGeometry
+from empathy_geometry.geometry.probes import PROBE_KINDS, Probe
 
 ORACLES = {
     "logistic": (Probe("logistic", C=0.5), LogisticRegression(C=0.5, solver="newton-cholesky", tol=1e-10)),

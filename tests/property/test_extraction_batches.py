@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tiny_models import KINDS, tiny_model
 
 import empathy_geometry as eg
-from empathy_geometry.models import SITES
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.tokens import pad, tokenize
+from empathy_geometry.models.loading import SITES
+from empathy_geometry.models.tokens import pad, tokenize
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -4,9 +4,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from empathy_geometry.metrics import accuracy, auroc, d_prime, forced_choice
-from empathy_geometry.nulls import holm, max_t
-from empathy_geometry.ranking import auroc_rows, d_prime_rows
+from empathy_geometry.evaluation.metrics import accuracy, auroc, d_prime, forced_choice
+from empathy_geometry.evaluation.nulls import holm, max_t
+from empathy_geometry.evaluation.ranking import auroc_rows, d_prime_rows
 
 scored = st.lists(
     st.tuples(st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6)), st.booleans(), st.integers(0, 5)),

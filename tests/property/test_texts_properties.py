@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from empathy_geometry.near_duplicates import near_duplicates
-from empathy_geometry.text_problems import character_problems, language, script
-from empathy_geometry.texts import LabeledTexts
-from empathy_geometry.words import final_mark, n_sentences, spaced, words
+from empathy_geometry.audit.near_duplicates import near_duplicates
+from empathy_geometry.audit.text_problems import character_problems, language, script
+from empathy_geometry.audit.words import final_mark, n_sentences, spaced, words
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 EXPECTED = (ValueError, TypeError, FileNotFoundError)
 

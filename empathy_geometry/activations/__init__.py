@@ -1,0 +1,1 @@
+"""From texts to pooled activations: positions, extraction, the store on disk."""

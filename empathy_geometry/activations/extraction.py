@@ -1,0 +1,206 @@
+"""Texts through a model, once: all layers in one pass, pooled on the fly, nothing else kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import torch
+
+from empathy_geometry.activations.batching import Work, shared_prefixes
+from empathy_geometry.activations.extraction_run import ExtractionRun
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.activations.positions import Position, check_position, position_name
+from empathy_geometry.activations.prefix_cache import sharing_obstacle
+from empathy_geometry.activations.store import ActivationStore
+from empathy_geometry.activations.store_writer import DTYPES
+from empathy_geometry.activations.token_table import TokenTable
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_names, model_device
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+
+
+@overload
+def extract_activations(
+    model: HookedModel,
+    texts: LabeledTexts,
+    *,
+    layers: Literal["all"] | Layer | Sequence[Layer] = ...,
+    position: Position = ...,
+    site: Site = ...,
+    batch_size: int | Literal["auto"] = ...,
+    prepend_bos: bool | None = ...,
+    chat_template: bool = ...,
+    share_prefixes: bool | Literal["auto"] = ...,
+    progress: bool = ...,
+    store: None = ...,
+    store_dtype: Literal["float32", "bfloat16", "float16"] = ...,
+    shard_size: int | Literal["auto"] = ...,
+) -> Activations: ...
+@overload
+def extract_activations(
+    model: HookedModel,
+    texts: LabeledTexts,
+    *,
+    layers: Literal["all"] | Layer | Sequence[Layer] = ...,
+    position: Position = ...,
+    site: Site = ...,
+    batch_size: int | Literal["auto"] = ...,
+    prepend_bos: bool | None = ...,
+    chat_template: bool = ...,
+    share_prefixes: bool | Literal["auto"] = ...,
+    progress: bool = ...,
+    store: str | Path,
+    store_dtype: Literal["float32", "bfloat16", "float16"] = ...,
+    shard_size: int | Literal["auto"] = ...,
+) -> ActivationStore: ...
+def extract_activations(
+    model: HookedModel,
+    texts: LabeledTexts,
+    *,
+    layers: Literal["all"] | Layer | Sequence[Layer] = "all",
+    position: Position = "last",
+    site: Site = "resid_post",
+    batch_size: int | Literal["auto"] = "auto",
+    prepend_bos: bool | None = None,
+    chat_template: bool = False,
+    share_prefixes: bool | Literal["auto"] = "auto",
+    progress: bool = True,
+    store: str | Path | None = None,
+    store_dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    shard_size: int | Literal["auto"] = "auto",
+) -> Activations | ActivationStore:
+    """Activations of every text at the given layers, from one forward pass each.
+
+    Texts are batched by length with padding on the right and a mask of our own, so that padding changes nothing;
+    the pass ends at the deepest layer asked for and never computes logits; only pooled vectors are kept. Texts with
+    the same prompt run its tokens once and continue from its keys and values.
+
+    Args:
+        model: HookedTransformer or TransformerBridge.
+        texts: What to read.
+        layers: "all" (every block), an index, "embed", or several of them.
+        position: "last", "mean", "response_mean", "response_quartiles", an int or a callable; see
+            `positions.token_slots` for what each reads. Means leave out position 0.
+        site: Hook point of the block.
+        batch_size: Texts per forward pass; "auto" fills a number of tokens that suits the device.
+        prepend_bos: None follows the model, as `model.to_tokens` does.
+        chat_template: Write prompt and response as turns of the model's chat template, or a text without prompt as
+            the user's message; positions then refer to the words of these turns. See `tokens.tokenize`.
+        share_prefixes: "auto" runs a prompt once for all its texts where that saves a tenth of the tokens, the model
+            can do it (tried on a short text once) and no hooks of others are attached; True insists, False never does.
+        progress: Show a bar with tokens per second (never when the output is not a terminal).
+        store: Folder to write the vectors to, shard by shard, instead of holding them: memory then does not grow with
+            the number of texts. Called again after a kill, it computes what is missing. Under `torchrun` or
+            `accelerate launch` each process runs its part of the shards (without a store, each runs everything).
+        store_dtype: How the store keeps numbers.
+        shard_size: Texts per shard of the store; "auto" makes shards of at most 64 MiB.
+
+    Returns:
+        Activations with `.values` float32 [n, layer, d_model], on the CPU, rows in the order of `texts`; with
+        "response_quartiles" [n, 4, layer, d_model]. With `store`, the `ActivationStore`, to be read layer by layer.
+
+    Raises:
+        TypeError: not a hooked model, or texts are not `LabeledTexts`.
+        ValueError: unknown layer, site or position, a text that does not fit the context, no chat template,
+            `share_prefixes=True` where it cannot be, or a store that another run began or that is damaged.
+        OSError: the store cannot be written (a full disk, say); its finished shards remain.
+
+    Example:
+        >>> acts = extract_activations(model, texts, layers=[10, 20], position="mean")  # doctest: +SKIP
+    """
+    check_model(model)
+    if not isinstance(texts, LabeledTexts):
+        raise TypeError(
+            f"texts must be LabeledTexts, got {type(texts).__name__}; try LabeledTexts(texts, labels, groups)"
+        )
+    check_position(position)
+    wanted = _layers(model, layers)
+    names = hook_names(model, wanted, site)
+    _check_count(batch_size, "batch_size")
+    if share_prefixes not in (True, False, "auto"):
+        raise ValueError(f"share_prefixes must be True, False or 'auto', got {share_prefixes!r}")
+    if store_dtype not in DTYPES:
+        raise ValueError(f"store_dtype must be one of {', '.join(DTYPES)}, got {store_dtype!r}")
+    _check_count(shard_size, "shard_size")
+    table = TokenTable.build(model, texts, position, prepend_bos=prepend_bos, chat_template=chat_template)
+    groups, sharing = _groups(model, table, names, share_prefixes)
+    settings = {
+        "layers": list(wanted),
+        "position": position_name(position),
+        "site": site,
+        "prepend_bos": prepend_bos,
+        "chat_template": chat_template,
+        "padding": "right",
+        "share_prefixes": sharing,
+    }
+    run = ExtractionRun(
+        model,
+        texts,
+        table,
+        groups,
+        wanted,
+        site,
+        position,
+        batch_size,
+        tokens_per_batch(model),
+        settings,
+        progress,
+    )
+    if store is None:
+        return run.in_memory()
+    return run.into_store(store, dtype=store_dtype, shard_size=shard_size)
+
+
+def tokens_per_batch(model: HookedModel) -> int:
+    """How many tokens, padding included, go through the model at one time.
+
+    On a CPU core a few hundred are as fast per token as thousands, and small batches hold less padding; a GPU needs
+    many to be busy. Where they do not fit its memory, batches are halved on the way.
+    """
+    if model_device(model).type == "cpu":
+        return max(512, 64 * torch.get_num_threads())
+    return 16384
+
+
+def _groups(
+    model: HookedModel, table: TokenTable, names: Sequence[str], share_prefixes: bool | Literal["auto"]
+) -> tuple[list[Work], str]:
+    """The texts by shared prefix, and in words whether and why (not)."""
+    if share_prefixes is False:
+        return shared_prefixes(table, False), "off"
+    groups = shared_prefixes(table, share_prefixes)
+    shared = [group for group in groups if group.prefix]
+    if not shared:
+        return groups, "nothing to share"
+    obstacle = None
+    if any(getattr(point, "fwd_hooks", None) for point in model.hook_dict.values()):
+        # They may count positions from the start of a pass, which is not the start of the text.
+        obstacle = "the model has hooks attached, which may count positions"
+    if obstacle is None:
+        ids = torch.as_tensor(table.row_ids(int(shared[0].rows[0])), dtype=torch.long)
+        obstacle = sharing_obstacle(model, ids, max(names, key=_depth))
+    if obstacle is None:
+        return groups, f"{len(shared)} prefixes shared by {sum(len(g.rows) for g in shared)} texts"
+    if share_prefixes is True:
+        raise ValueError(f"prefixes cannot be shared: {obstacle}; try share_prefixes='auto', which falls back")
+    return shared_prefixes(table, False), f"off: {obstacle}"
+
+
+def _check_count(value: object, name: str) -> None:
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} must be a positive int or 'auto', got {value!r}")
+
+
+def _depth(name: str) -> int:
+    return int(name.split(".")[1])
+
+
+def _layers(model: HookedModel, layers: Literal["all"] | Layer | Sequence[Layer]) -> tuple[Layer, ...]:
+    if isinstance(layers, str) and layers == "all":
+        return tuple(range(int(model.cfg.n_layers)))
+    chosen: tuple[Any, ...] = (layers,) if isinstance(layers, int | str) else tuple(layers)
+    if not chosen:
+        raise ValueError("layers is empty; give at least one, or 'all'")
+    if len(set(chosen)) != len(chosen):
+        raise ValueError(f"layers must not repeat, got {list(chosen)}")
+    return chosen

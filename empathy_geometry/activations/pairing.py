@@ -1,0 +1,63 @@
+"""Paired differences within scenarios: the object from which directions and dimensionality are measured."""
+
+import numpy as np
+
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
+from empathy_geometry.foundation._validation import as_matrix, as_names
+
+
+def paired_differences(
+    values: ArrayLike, labels: LabelsLike, groups: LabelsLike, *, positive: str, negative: str
+) -> tuple[FloatArray, np.ndarray]:
+    """Mean of the positive rows minus mean of the negative rows, within each group.
+
+    Taking differences within a scenario removes its topic, which raw activations mostly measure.
+
+    Args:
+        values: [n, d_model].
+        labels: Class of each row; rows of other classes are left out.
+        groups: Scenario of each row.
+        positive: The concept's class.
+        negative: The neutral class.
+
+    Returns:
+        Differences [n_groups, d_model] and the group names in the same order.
+
+    Raises:
+        ValueError: a class does not occur, or a group with one class lacks the other.
+
+    Example:
+        >>> d, g = paired_differences([[1.], [4.], [2.], [3.]], ["n", "p", "n", "p"], ["a", "a", "b", "b"],
+        ...                           positive="p", negative="n")
+        >>> d.ravel().tolist(), g.tolist()
+        ([3.0, 1.0], ['a', 'b'])
+    """
+    x = as_matrix(values, "values")
+    label, group = as_names(labels, "labels", len(x)), as_names(groups, "groups", len(x))
+    check_classes(label, positive, negative)
+    is_positive, is_negative = label == positive, label == negative
+    names, index = np.unique(group, return_inverse=True)
+    index = index.reshape(-1)
+    n_positive = np.bincount(index[is_positive], minlength=len(names))
+    n_negative = np.bincount(index[is_negative], minlength=len(names))
+    unpaired = (n_positive > 0) != (n_negative > 0)
+    if unpaired.any():
+        raise ValueError(
+            f"pairs need both classes in a group; {int(unpaired.sum())} group(s) have only one, such as "
+            f"{names[unpaired][0]!r}. Drop them, or use a method without pairs"
+        )
+    paired = n_positive > 0
+    sums = np.zeros((2, len(names), x.shape[1]))
+    np.add.at(sums[0], index[is_positive], x[is_positive])
+    np.add.at(sums[1], index[is_negative], x[is_negative])
+    return sums[0][paired] / n_positive[paired, None] - sums[1][paired] / n_negative[paired, None], names[paired]
+
+
+def check_classes(labels: np.ndarray, positive: str, negative: str) -> None:
+    """Raise ValueError unless both classes occur and differ."""
+    present = np.unique(labels).tolist()
+    if positive == negative:
+        raise ValueError(f"positive and negative must differ, both are {positive!r}")
+    for name, value in (("positive", positive), ("negative", negative)):
+        if value not in present:
+            raise ValueError(f"{name}={value!r} does not occur among the labels {present[:8]}")

@@ -1,0 +1,95 @@
+"""Which tokens of a text are read: a position option becomes one weight per token and slot."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from numbers import Integral
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from empathy_geometry.models.tokens import TokenizedText
+
+Position: TypeAlias = str | int | Callable[[TokenizedText], int | Sequence[int]]
+
+POSITION_NAMES = ("last", "mean", "response_mean", "response_quartiles")
+
+
+def n_slots(position: Position) -> int:
+    """How many vectors a position option gives for each text."""
+    return 4 if position == "response_quartiles" else 1
+
+
+def position_name(position: Position) -> str:
+    """How a position option is called in results."""
+    if callable(position):
+        return getattr(position, "__name__", type(position).__name__)
+    return str(position)
+
+
+def check_position(position: Position) -> None:
+    """Raise unless `position` is one that `pooling_weights` knows."""
+    if callable(position) or (isinstance(position, Integral) and not isinstance(position, bool)):
+        return
+    if position not in POSITION_NAMES:
+        names = ", ".join(map(repr, POSITION_NAMES))
+        raise ValueError(f"position must be one of {names}, an int or a callable; got {position!r}")
+
+
+def token_slots(text: TokenizedText, position: Position) -> list[Sequence[int]]:
+    """The token indices whose mean each slot is.
+
+    "last" is the last token of the response; "mean" averages all tokens and "response_mean" those of the response
+    (the whole text where there is no prompt); "response_quartiles" cuts the response into four runs of nearly equal
+    length. Means leave out position 0 wherever there is another token: it carries an activation a hundred times
+    larger than any other (an attention sink), which would swamp the rest. An int counts tokens of the whole text from
+    its start or, if negative, from the end of the response. In a chat template the options count the words of prompt
+    and response only, not the template's marks. A callable gets the `TokenizedText` and returns an index into its
+    `ids` or several, to be averaged, marks included.
+
+    Raises:
+        ValueError: an index lies outside the text.
+    """
+    content = text.content
+    first = max(text.start, 1) if text.stop > 1 else text.start
+    if position == "last":
+        return [[text.stop - 1]]
+    if position == "mean":
+        return [[i for i in content if i > 0] or content]
+    if position == "response_mean":
+        return [range(first, text.stop) if first < text.stop else [text.stop - 1]]
+    if position == "response_quartiles":
+        n = text.stop - first
+        cuts = [first + round(q * n / 4) for q in range(5)]
+        # A response of fewer than four tokens reuses its nearest token, so that every slot has one.
+        return [range(a, b) if a < b else [min(a, text.stop - 1)] for a, b in pairwise(cuts)]
+    if callable(position):
+        return [_from_callable(text, position)]
+    if not isinstance(position, Integral) or not -len(content) <= int(position) < len(content):
+        raise ValueError(
+            f"position {position!r} lies outside a text of {len(content)} tokens (-{len(content)} to "
+            f"{len(content) - 1}); leave out texts that short, or try 'last' or 'mean'"
+        )
+    return [[content[int(position)]]]
+
+
+def pooling_weights(texts: Sequence[TokenizedText], position: Position, width: int) -> Float[Tensor, "batch slots pos"]:
+    """One weight per text, slot and (right-padded) token; each slot's weights sum to 1."""
+    weights = torch.zeros(len(texts), n_slots(position), width)
+    for row, text in enumerate(texts):
+        for slot, indices in enumerate(token_slots(text, position)):
+            weights[row, slot, list(indices)] = 1 / len(indices)
+    return weights
+
+
+def _from_callable(text: TokenizedText, position: Callable[[TokenizedText], int | Sequence[int]]) -> list[int]:
+    wanted = position(text)
+    indices = [int(wanted)] if isinstance(wanted, Integral) else [int(i) for i in wanted]  # type: ignore[union-attr]
+    resolved = sorted({i if i >= 0 else text.stop + i for i in indices})
+    if not resolved or resolved[0] < 0 or resolved[-1] >= len(text):
+        raise ValueError(
+            f"position {position_name(position)} gives token(s) {indices[:5]}, the text has {len(text)} tokens "
+            f"(response: {text.start} to {text.stop - 1})"
+        )
+    return resolved

@@ -1,0 +1,137 @@
+"""Writing a store of activations, shard by shard, so that a kill at any moment loses one shard at most."""
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from empathy_geometry.activations.extractor import ShardVectors
+from empathy_geometry.activations.store_manifest import Manifest, write_new
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.artefact import ArtefactFile, save_artefact
+from empathy_geometry.foundation.checked_json import dump_checked
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.saved_texts import texts_to_dict
+
+SHARD_KIND = "activation_shard"
+TEXTS_NAME = "texts.json"
+_ADVICE = "delete this file and run the same extraction again, which computes this shard only"
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """The file of one shard."""
+    return folder / f"shard-{number:05d}.safetensors"
+
+
+def open_shard(folder: Path, number: int, store: str) -> ArtefactFile:
+    """A finished shard, its header checked.
+
+    Args:
+        folder: The store.
+        number: Which shard.
+        store: Hash of the store's identity, which the shard must bear.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is damaged, or belongs to another store.
+    """
+    path = shard_path(folder, number)
+    try:
+        file = ArtefactFile(path, SHARD_KIND)
+    except ValueError as error:
+        raise damaged_shard(path, error) from error
+    if file.described.get("store") != store or file.described.get("shard") != number:
+        raise ValueError(f"{path} belongs to another store, or to another place in it; {_ADVICE}")
+    return file
+
+
+class StoreWriter:
+    """A store under construction.
+
+    Args:
+        folder: Where; made if it is not there.
+        manifest: What the run is.
+        texts: Its texts, kept beside the activations.
+
+    Raises:
+        ValueError: the folder holds a store of another run, or a damaged shard; nothing is overwritten.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, folder: str | Path, manifest: Manifest, texts: LabeledTexts) -> None:
+        self.folder = Path(folder)
+        self.manifest = manifest.create(self.folder)
+        _remove_leftovers(self.folder)
+        if not (self.folder / TEXTS_NAME).exists():
+            write_new(self.folder / TEXTS_NAME, dump_checked(texts_to_dict(texts)))
+        self._store = self.manifest.sha256
+
+    def has(self, number: int) -> bool:
+        """Whether a shard is finished, every byte of it checked.
+
+        Raises:
+            ValueError: it is there, but damaged.
+        """
+        if not shard_path(self.folder, number).exists():
+            return False
+        file = open_shard(self.folder, number, self._store)
+        try:
+            for name in file.names:
+                file.read(name)
+        except ValueError as error:
+            raise damaged_shard(file.path, error) from error
+        return True
+
+    def write(self, number: int, layers: Sequence[Layer], read: ShardVectors, dtype: str) -> None:
+        """Write one shard.
+
+        Raises:
+            ValueError: an activation is not finite in this dtype.
+            OSError: it could not be written (a full disk, say); finished shards are untouched.
+        """
+        values = read.values.to(DTYPES[dtype])
+        finite = torch.isfinite(values).flatten(1).all(1)
+        if not finite.all():
+            row = int(read.rows[int((~finite).nonzero()[0])])
+            raise ValueError(
+                f"activations must be finite; those of text {row} are not in {dtype}; try store_dtype='bfloat16' or "
+                f"'float32', and a model in one of them"
+            )
+        tensors = {layer_name(layer): values[:, :, i] for i, layer in enumerate(layers)}
+        tensors |= {"rows": torch.as_tensor(read.rows), "token_embeddings": read.token_embeddings.to(DTYPES[dtype])}
+        described = {"store": self._store, "shard": number, "dtype": dtype}
+        save_artefact(shard_path(self.folder, number), SHARD_KIND, tensors, described)
+
+
+def layer_name(layer: Layer) -> str:
+    """The tensor of a layer in a shard."""
+    return f"layer.{layer}"
+
+
+def damaged_shard(path: Path, error: Exception) -> ValueError:
+    """The error for a shard that cannot be trusted."""
+    return ValueError(f"shard {path.name} of the store at {path.parent} is damaged ({error}); {_ADVICE}")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Half-written files of processes of this machine that are gone."""
+    for path in folder.glob(".*.partial"):
+        host, _, process = path.name.removesuffix(".partial").rpartition(".")
+        if host.endswith(f".{socket.gethostname()}") and process.isdigit() and not _alive(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":  # there, signal 0 is no question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

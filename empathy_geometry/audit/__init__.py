@@ -1,0 +1,1 @@
+"""What a careful reviewer would check in a set of texts."""

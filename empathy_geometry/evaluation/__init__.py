@@ -1,0 +1,1 @@
+"""Held-out scores, intervals, baselines, nulls, transfer."""

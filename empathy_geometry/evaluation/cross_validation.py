@@ -1,0 +1,336 @@
+"""Held-out evaluation of a probe: grouped folds, selection inside the training part, text-only baselines beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.baselines import BASELINES, TextBaseline, text_baselines
+from empathy_geometry.evaluation.classification import MISSING, Classification, Missing, classification
+from empathy_geometry.evaluation.fold_dependence import LARGEST, left_out_scores, variance_inflation
+from empathy_geometry.evaluation.metrics import (
+    accuracy,
+    auroc,
+    auroc_excess,
+    best_excess,
+    d_prime,
+    forced_choice,
+    macro_auroc,
+)
+from empathy_geometry.evaluation.selection import Candidate, candidates, fit_and_score, select
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.splits import Fold
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How well a probe tells classes apart in scenarios it was not fitted to.
+
+    Attributes:
+        scores: Out-of-fold scores, [n] (two classes; higher means the positive class) or [n, n_classes], standardised
+            per fold by the training rows' scores, so that folds can be pooled.
+        predicted: Out-of-fold predicted class of each row.
+        labels: True class of each row.
+        groups: Scenario index of each row.
+        classes: Names; for two classes (negative, positive).
+        auroc: Of the pooled scores, with a clustered interval; the macro average for more than two classes.
+        accuracy: Share of right out-of-fold predictions.
+        macro_auroc: Mean over classes of one-vs-rest AUROC; equals `auroc` for two classes.
+        d_prime: Of the pooled scores; None for more than two classes, or where no class varies.
+        forced_choice: Within-scenario two-alternative forced choice; None where no scenario has both classes.
+        chosen_layers: Layer chosen inside each training fold.
+        chosen_positions: Index of the position chosen inside each training fold.
+        chosen_params: Grid parameters chosen inside each training fold.
+        baselines: AUROC of each text-only baseline on the same folds; empty where no texts were given.
+        best_baseline: Name of the best one, None without.
+        excess: AUROC minus the best baseline's, the choice of the best paid for (see `metrics.best_excess`); None
+            without texts.
+        excesses: AUROC minus each baseline's.
+        baseline_scores: Out-of-fold scores of the baselines.
+        variance_inflation: Factor on the variance in the intervals, because scenarios train each other's probe; see
+            `fold_dependence.variance_inflation`. 2, its largest value, for estimators other than `Probe`.
+        groups_given: False if the caller said groups=None.
+        folds: The outer folds.
+        n_candidates: How many combinations of layer, position and parameters competed.
+        probe: Description of the probe.
+        notes: What a reader must know about this run, in words.
+        seed: Of folds and resampling.
+    """
+
+    scores: FloatArray
+    predicted: StrArray
+    labels: StrArray
+    groups: IntArray
+    classes: tuple[str, ...]
+    auroc: Estimate
+    accuracy: Estimate
+    macro_auroc: Estimate
+    d_prime: Estimate | None
+    forced_choice: Estimate | None
+    chosen_layers: tuple[Layer, ...]
+    chosen_positions: tuple[int, ...]
+    chosen_params: tuple[Mapping[str, Any], ...]
+    baselines: Mapping[str, Estimate]
+    best_baseline: str | None
+    excess: Estimate | None
+    excesses: Mapping[str, Estimate]
+    baseline_scores: Mapping[str, FloatArray]
+    variance_inflation: float
+    groups_given: bool
+    folds: tuple[Fold, ...]
+    n_candidates: int
+    probe: str
+    notes: tuple[str, ...] = field(default=())
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the folds, ready for JSON."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, Estimate):
+                return value.to_dict()
+            if isinstance(value, np.ndarray):
+                return value.tolist()
+            if isinstance(value, Mapping):
+                return {k: plain(v) for k, v in value.items()}
+            if isinstance(value, tuple | list):
+                return [plain(v) for v in value]
+            return value.item() if isinstance(value, np.generic) else value
+
+        return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__ if name != "folds"}
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Every estimate by the name it is printed under."""
+        shown: dict[str, Estimate | None] = {
+            "AUROC": self.auroc,
+            "d'": self.d_prime,
+            "accuracy": self.accuracy,
+            "forced choice": self.forced_choice,
+            **{f"baseline {name}": e for name, e in self.baselines.items()},
+            "excess over best baseline": self.excess,
+        }
+        return {name: e for name, e in shown.items() if e is not None}
+
+    def to_frame(self) -> Any:
+        """One row per estimate, as a pandas DataFrame (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.DataFrame([{"quantity": name, **e.to_dict()} for name, e in self.estimates().items()])
+
+    def __str__(self) -> str:
+        groups = f"{self.auroc.n_groups} groups" if self.groups_given else "NO GROUPS (rows taken as independent)"
+        lines = [
+            f"{self.probe}: {' vs '.join(reversed(self.classes))}, held out",
+            f"n = {len(self.labels)}, {groups}, {len(self.folds)} folds, {self.n_candidates} candidate(s); "
+            f"layers chosen: {', '.join(map(str, self.chosen_layers))}",
+        ]
+        estimates = self.estimates()
+        width = max(map(len, estimates))
+        lines += [f"  {name:<{width}}  {e}" for name, e in estimates.items()]
+        if self.best_baseline is not None:
+            lines.append(f"  best baseline: {self.best_baseline}")
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+    __repr__ = __str__
+
+
+def cross_validate(
+    probe: Any,
+    X: ArrayLike | Activations,
+    y: LabelsLike | None = None,
+    *,
+    groups: LabelsLike | Missing | None = MISSING,
+    positive: object | None = None,
+    negative: object | None = None,
+    n_splits: int = 5,
+    inner_splits: int = 4,
+    layers: Sequence[Layer] | None = None,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    folds: Sequence[Fold] | None = None,
+    texts: LabeledTexts | Sequence[str] | None = None,
+    token_embeddings: ArrayLike | None = None,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Evaluation:
+    """Fit a probe in training scenarios, judge it in others, and choose layer and parameters without peeking.
+
+    Args:
+        probe: A `Probe` or any scikit-learn classifier with `decision_function` or `predict_proba`.
+        X: [n, d_model], [n, layer, d_model], [n, pos, layer, d_model], or `Activations`. With several layers or
+            positions, one is chosen by grouped cross-validation inside each training fold.
+        y: Class of each row; `Activations` bring their own.
+        groups: Scenario of each row. Required for arrays; None, said by name, takes rows as independent, and the
+            result records it. `Activations` bring their own.
+        positive: The class that high scores mean; None takes the last of two sorted classes.
+        negative: The class to compare with; rows of other classes are left out. None compares with all others.
+        n_splits: Number of outer folds.
+        inner_splits: Number of folds inside each training fold, for the choice.
+        layers: Names of the layer axis of an array, or which layers of `Activations` compete.
+        grid: Parameters of the probe to choose among, as in scikit-learn: {"C": [0.1, 1.0]}.
+        folds: Outer folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=seed)`, in row
+            numbers of X; no group may be on both sides.
+        texts: What text-only baselines judge; `Activations` bring their own.
+        token_embeddings: [n, d] for the baseline of that name; `Activations` bring their own.
+        seed: Of folds and resampling.
+        level: Coverage of the intervals.
+
+    Raises:
+        TypeError: groups (or y) are missing for a plain array.
+        ValueError: shapes differ, values are not finite, a class is missing, too few groups, folds that split a group.
+
+    Source: nested selection: Varma & Simon (2006), BMC Bioinformatics 7.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X, y, groups = rng.normal(size=(40, 3, 8)), [0, 1] * 20, np.repeat(np.arange(20), 2)
+        >>> X[1::2, 2, 0] += 4
+        >>> evaluation = cross_validate(Probe("ridge"), X, y, groups=groups)
+        >>> float(evaluation.auroc) > 0.9, evaluation.chosen_layers
+        (True, (2, 2, 2, 2, 2))
+    """
+    data = classification(
+        X,
+        y,
+        groups=groups,
+        positive=positive,
+        negative=negative,
+        layers=layers,
+        texts=texts,
+        token_embeddings=token_embeddings,
+    )
+    outer = data.folds(folds, n_splits=n_splits, seed=seed)
+    competing = candidates(data, grid)
+    shape = (data.n,) if data.binary else (data.n, len(data.classes))
+    scores, predicted = np.zeros(shape), np.zeros(data.n, dtype=np.int64)
+    left_out = np.zeros((data.n_groups, *shape))
+    chosen: list[Candidate] = []
+    known = True
+    for fold in outer:
+        best = select(probe, data, fold.train, competing, inner_splits=inner_splits, seed=seed)
+        scores[fold.test], predicted[fold.test] = fit_and_score(probe, data, best, fold)
+        part = left_out_scores(
+            clone(probe).set_params(**best.params),
+            data.rows(best.layer, best.pos),
+            data.codes,
+            data.groups,
+            fold,
+            len(data.classes),
+        )
+        known &= part is not None
+        if part is not None:
+            left_out[:, fold.test] = part
+        chosen.append(best)
+    inflation = variance_inflation(scores, left_out, data.codes, data.groups) if known else 2.0
+    codes, clusters = data.codes, data.groups if data.groups_given else None
+    words = _baselines(data, outer)
+    metric = auroc if data.binary else macro_auroc
+    baselines = {
+        name: metric(b.scores, codes, groups=clusters, level=level, inflation=b.inflation) for name, b in words.items()
+    }
+    excesses = auroc_excess(
+        scores,
+        {name: b.scores for name, b in words.items()},
+        codes,
+        groups=clusters,
+        level=level,
+        inflation=inflation,
+        baseline_inflation={name: b.inflation for name, b in words.items()},
+    )
+    names = np.array(data.classes)
+    return Evaluation(
+        scores=scores,
+        predicted=names[predicted],
+        labels=names[codes],
+        groups=data.groups,
+        classes=data.classes,
+        **_measures(scores, predicted, codes, clusters, level, inflation),
+        chosen_layers=tuple(data.layers[c.layer] for c in chosen),
+        chosen_positions=tuple(c.pos for c in chosen),
+        chosen_params=tuple(c.params for c in chosen),
+        baselines=baselines,
+        best_baseline=max(baselines, key=lambda name: baselines[name].value) if baselines else None,
+        excess=best_excess(excesses) if excesses else None,
+        excesses=excesses,
+        baseline_scores={name: b.scores for name, b in words.items()},
+        variance_inflation=inflation,
+        groups_given=data.groups_given,
+        folds=outer,
+        n_candidates=len(competing),
+        probe=_described(probe),
+        notes=_notes(data, outer, chosen, known),
+        seed=seed,
+    )
+
+
+def _measures(
+    scores: FloatArray, predicted: IntArray, codes: IntArray, groups: IntArray | None, level: float, inflation: float
+) -> dict[str, Any]:
+    binary = scores.ndim == 1
+    macro = (auroc if binary else macro_auroc)(scores, codes, groups=groups, level=level, inflation=inflation)
+    measured: dict[str, Estimate | None] = {
+        "auroc": macro,
+        "macro_auroc": macro,
+        "accuracy": accuracy(predicted, codes, groups=groups, level=level, inflation=inflation),
+        "d_prime": None,
+        "forced_choice": None,
+    }
+    if not binary:
+        return measured
+    positive = codes == 1
+    if min(positive.sum(), (~positive).sum()) > 1 and (np.ptp(scores[positive]) or np.ptp(scores[~positive])):
+        measured["d_prime"] = d_prime(scores, codes, groups=groups, level=level, inflation=inflation)
+    if groups is not None and np.intersect1d(groups[positive], groups[~positive]).size:
+        measured["forced_choice"] = forced_choice(scores, codes, groups=groups, level=level)
+    return measured
+
+
+def _baselines(data: Classification, folds: Sequence[Fold]) -> dict[str, TextBaseline]:
+    if data.texts is None and data.token_embeddings is None:
+        return {}
+    return text_baselines(
+        data.texts if data.texts is not None else [""] * data.n,
+        data.codes,
+        groups=data.groups,
+        folds=folds,
+        token_embeddings=data.token_embeddings,
+        which=BASELINES if data.texts is not None else ("token_embeddings",),
+    )
+
+
+def _described(probe: Any) -> str:
+    if not isinstance(probe, Probe):
+        return " ".join(str(probe).split())
+    parameter = {"logistic": "C", "ridge": "alpha", "lda": "shrinkage"}.get(probe.kind)
+    shown = "" if parameter is None else f", {parameter}={getattr(probe, parameter)!r}"
+    return f"Probe({probe.kind!r}{shown}, scale={probe.scale})"
+
+
+def _notes(data: Classification, folds: Sequence[Fold], chosen: Sequence[Candidate], known: bool) -> tuple[str, ...]:
+    notes = []
+    if not known:
+        notes.append(
+            f"intervals take the largest variance inflation, 2: the dependence between folds is computed for a Probe "
+            f"on at most {LARGEST} training rows only"
+        )
+    if len({(c.pos, c.layer) for c in chosen}) > 1:
+        notes.append("folds chose different layers; the intervals take their choices as given")
+    if not data.groups_given:
+        notes.append("groups=None: intervals and folds take the rows as independent")
+    if data.texts is None:
+        notes.append("no text-only baseline: pass texts= to see whether this is more than words")
+    for layer, name in enumerate(data.layers):
+        for pos in range(data.n_positions):
+            at = data.values[:, pos, layer]
+            if (at == at[:1]).all():
+                where = f"layer {name}" + (f", position {pos}" if data.n_positions > 1 else "")
+                notes.append(f"{where} is the same in every row and can tell nothing apart")
+    single = [k for k, fold in enumerate(folds) if len(np.unique(data.codes[fold.test])) == 1]
+    if single:
+        notes.append(f"fold(s) {single} have test rows of one class only, which count in the pooled AUROC")
+    return tuple(notes)

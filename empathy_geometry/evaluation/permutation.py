@@ -1,0 +1,319 @@
+"""Is the held-out score more than chance? Labels rearranged as the design allows, the probe refitted every time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.batched_probes import as_onehot, solvable, solve
+from empathy_geometry.evaluation.classification import MISSING, Classification, Missing, classification
+from empathy_geometry.evaluation.fold_geometry import FoldGeometry
+from empathy_geometry.evaluation.label_permutations import Scheme, label_permutations
+from empathy_geometry.evaluation.ranking import one_vs_rest
+from empathy_geometry.evaluation.selection import Candidate, fit_and_score
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
+from empathy_geometry.foundation._validation import as_rng, check_choice
+from empathy_geometry.texts.splits import Fold
+
+Statistic = Literal["auroc", "macro_auroc", "accuracy", "d_prime"]
+
+_TOLERANCE = 3e-3
+"""Of the logistic solver; measured in benchmarks/permutation.py to move an AUROC by less than 1e-3."""
+
+
+@dataclass(frozen=True, eq=False)
+class PermutationTest:
+    """Result of `permutation_test`.
+
+    Attributes:
+        statistic: Out-of-fold statistic under the true labels; the largest over layers (and positions) if several.
+        pvalue: (b + 1) / (m + 1), b the number of permutations that reach `statistic`.
+        null_distribution: The statistic, largest over layers, in each permutation, [n_permutations].
+        layer: The layer with the largest statistic.
+        layers: All layers.
+        layer_statistics: Statistic of each layer under the true labels, the largest over positions.
+        layer_pvalues: p of each layer against the distribution of the maximum, so corrected for their number.
+        layer_null: Statistic of each layer in each permutation, [layer, n_permutations].
+        name: Which statistic.
+        scheme: "within", "between" or "within and between" groups.
+        n_distinct: Number of different permutations that the design allows; p cannot fall below its inverse.
+        n: Number of rows.
+        n_groups: Number of groups.
+        groups_given: False if the caller said groups=None.
+        solver: "batched", or "one by one" for estimators that the batched solvers do not cover.
+    """
+
+    statistic: float
+    pvalue: float
+    null_distribution: FloatArray
+    layer: Layer
+    layers: tuple[Layer, ...]
+    layer_statistics: FloatArray
+    layer_pvalues: FloatArray
+    layer_null: FloatArray
+    name: str
+    scheme: str
+    n_distinct: float
+    n: int
+    n_groups: int
+    groups_given: bool
+    solver: str
+
+    def critical_value(self, level: float = 0.05) -> float:
+        """The smallest statistic that would be significant at this level, corrected for the number of layers."""
+        reached = np.sort(self.null_distribution)[::-1]
+        allowed = int(np.floor(level * (len(reached) + 1))) - 1
+        return float("inf") if allowed < 0 else float(reached[allowed])
+
+    def significant_layers(self, level: float = 0.05) -> tuple[Layer, ...]:
+        """Layers whose corrected p is at most `level`."""
+        return tuple(name for name, p in zip(self.layers, self.layer_pvalues, strict=True) if p <= level)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON; of `layer_null` only its mean per layer, which is smaller by far."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "layer_null"}
+        fields["layer_null_mean"] = self.layer_null.mean(axis=1)
+        fields["layers"] = list(self.layers)
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+
+    def to_frame(self) -> Any:
+        """One row per layer, as a pandas DataFrame (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "layer": self.layers,
+                self.name: self.layer_statistics,
+                "null_mean": self.layer_null.mean(axis=1),
+                "pvalue": self.layer_pvalues,
+            }
+        )
+
+    def __str__(self) -> str:
+        groups = f"{self.n_groups} groups" if self.groups_given else "NO GROUPS (rows taken as independent)"
+        over = f", largest of {len(self.layers)} layers (layer {self.layer})" if len(self.layers) > 1 else ""
+        lines = [
+            f"{self.name} {self.statistic:.3f}{over}, p = {self.pvalue:.3g}",
+            f"  null: mean {self.null_distribution.mean():.3f}, 95 % point {self.critical_value():.3f}, "
+            f"{len(self.null_distribution)} permutations {self.scheme} groups; n = {self.n}, {groups}",
+        ]
+        if self.n_distinct < 1e4:
+            lines.append(
+                f"  note: the design allows {self.n_distinct:.0f} permutations; p >= {1 / self.n_distinct:.2g}"
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def permutation_test(
+    probe: Any,
+    X: ArrayLike | Activations,
+    y: LabelsLike | None = None,
+    *,
+    groups: LabelsLike | Missing | None = MISSING,
+    rng: Seed,
+    n_permutations: int = 1000,
+    statistic: Statistic = "auroc",
+    scheme: Scheme = "auto",
+    positive: object | None = None,
+    negative: object | None = None,
+    layers: Sequence[Layer] | None = None,
+    n_splits: int = 5,
+    folds: Sequence[Fold] | None = None,
+    fold_seed: int = 0,
+    chunk_size: int | Literal["auto"] = "auto",
+    device: str = "auto",
+    progress: bool = True,
+) -> PermutationTest:
+    """Permutation test of a held-out statistic, the probe refitted in every fold of every permutation.
+
+    With several layers (or positions) the statistic is the largest over them, in the data and in each permutation
+    (max-T), so that the p-value pays for the choice. Folds are the same in all permutations.
+
+    All permutations of a fold are solved together for every kind of `Probe` (see `batched_probes`); other
+    scikit-learn classifiers are fitted one by one.
+
+    Args:
+        probe: A `Probe`, or any scikit-learn classifier.
+        X: [n, d_model], [n, layer, d_model], [n, pos, layer, d_model], or `Activations`.
+        y: Class of each row; `Activations` bring their own.
+        groups: Scenario of each row; as in `cross_validate`.
+        rng: Seed of the permutations.
+        n_permutations: How many.
+        statistic: "auroc" (one-vs-rest macro average for more than two classes), "accuracy" or "d_prime".
+        scheme: How labels move; see `label_permutations`.
+        positive: As in `cross_validate`.
+        negative: As in `cross_validate`.
+        layers: As in `cross_validate`.
+        n_splits: Number of folds.
+        folds: Folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=fold_seed)`.
+        fold_seed: Of the folds; `cross_validate(..., seed=fold_seed)` has the same ones.
+        chunk_size: Permutations solved at once; bounds the memory and does not change the result.
+        device: "auto" (a CUDA device if there is one), or a torch device.
+        progress: Show a bar where the run takes longer than two seconds and the terminal can.
+
+    Raises:
+        TypeError: groups (or y) are missing for a plain array.
+        ValueError: no label can change place, or a training part lacks a class under some permutation.
+
+    Source: Ojala & Garriga (2010), JMLR 11; Westfall & Young (1993) for max-T; Phipson & Smyth (2010) for p.
+
+    Example:
+        >>> from empathy_geometry.geometry.probes import Probe
+        >>> rng = np.random.default_rng(0)
+        >>> X, y, groups = rng.normal(size=(40, 3, 8)), [0, 1] * 20, np.repeat(np.arange(20), 2)
+        >>> X[1::2, 2, 0] += 4
+        >>> result = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, rng=0)
+        >>> result.pvalue, result.layer, result.scheme
+        (0.01, 2, 'within')
+    """
+    check_choice(statistic, "statistic", ("auroc", "macro_auroc", "accuracy", "d_prime"))
+    data = classification(X, y, groups=groups, positive=positive, negative=negative, layers=layers)
+    if isinstance(n_permutations, bool) or int(n_permutations) < 1:
+        raise ValueError(f"n_permutations must be at least 1, got {n_permutations!r}; try 1000")
+    if chunk_size != "auto" and (isinstance(chunk_size, bool) or int(chunk_size) < 1):
+        raise ValueError(f"chunk_size must be 'auto' or at least 1, got {chunk_size!r}")
+    used = data.folds(folds, n_splits=n_splits, seed=fold_seed)
+    allowed = label_permutations(data.codes, groups=data.groups, scheme=scheme)
+    # The true labels are the first row, so that they meet exactly what the permuted ones meet.
+    codes = np.concatenate([data.codes[None], allowed.draw(n_permutations, rng=as_rng(rng))])
+    _check_training_parts(codes, used, len(data.classes))
+    fits = all(solvable(probe, len(f.train), data.values.shape[-1]) for f in used)
+    run = _batched if fits else _one_by_one
+    values = run(probe, data, codes, used, statistic, chunk_size, device, progress)
+    by_layer = values.reshape(data.n_positions, len(data.layers), -1).max(axis=0)
+    true, null = by_layer[:, 0], by_layer[:, 1:]
+    largest = null.max(axis=0)
+    reached = (largest >= true[:, None] - 1e-9).sum(axis=1)
+    pvalues = (reached + 1) / (n_permutations + 1)
+    best = int(true.argmax())
+    return PermutationTest(
+        statistic=float(true[best]),
+        pvalue=float(pvalues[best]),
+        null_distribution=largest,
+        layer=data.layers[best],
+        layers=data.layers,
+        layer_statistics=true,
+        layer_pvalues=pvalues,
+        layer_null=null,
+        name=statistic,
+        scheme=allowed.scheme,
+        n_distinct=allowed.n_distinct,
+        n=data.n,
+        n_groups=data.n_groups,
+        groups_given=data.groups_given,
+        solver="batched" if fits else "one by one",
+    )
+
+
+def _check_training_parts(codes: IntArray, folds: Sequence[Fold], n_classes: int) -> None:
+    inside = np.zeros((codes.shape[1], len(folds)), dtype=np.float32)
+    for k, fold in enumerate(folds):
+        inside[fold.train, k] = 1
+    fewest = np.min([(codes == c).astype(np.float32) @ inside for c in range(n_classes)], axis=0)
+    lacking = (fewest == 0).sum(axis=0)
+    if lacking.any():
+        k = int(lacking.argmax())
+        raise ValueError(
+            f"the training part of fold {k} lacks a class under {lacking[k]} of {len(codes) - 1} permutations; "
+            f"use fewer folds or more groups per class"
+        )
+
+
+def _batched(
+    probe: Any,
+    data: Classification,
+    codes: IntArray,
+    folds: Sequence[Fold],
+    statistic: Statistic,
+    chunk_size: int | Literal["auto"],
+    device: str,
+    progress: bool,
+) -> FloatArray:
+    """Statistic of each candidate under each label vector, [pos * layer, m]."""
+    where = torch.device(_device(device))
+    outputs = 1 if data.binary else len(data.classes)
+    # About twenty arrays of this shape are alive in the solvers; on a CPU they should fit its cache.
+    budget = 2**30 if where.type == "cuda" else 2**24
+    size = max(8, budget // (160 * data.n * outputs)) if chunk_size == "auto" else int(chunk_size)
+    chunks = [slice(start, start + size) for start in range(0, len(codes), size)]
+    candidates = [(pos, layer) for pos in range(data.n_positions) for layer in range(len(data.layers))]
+    values = np.empty((len(candidates), len(codes)))
+    compact = torch.from_numpy(codes.astype(np.int16))
+    index = [(torch.from_numpy(f.train).to(where), torch.from_numpy(f.test).to(where)) for f in folds]
+    bar = tqdm(total=values.size, desc="permutations", unit="fit", delay=2, disable=None if progress else True)
+    with bar:
+        for i, (pos, layer) in enumerate(candidates):
+            rows = torch.as_tensor(data.rows(layer, pos)).to(where)
+            geometries = [FoldGeometry.from_rows(rows[train], rows[test], scale=probe.scale) for train, test in index]
+            for chunk in chunks:
+                labels = compact[chunk].to(where).long()
+                values[i, chunk] = (
+                    _statistic(probe, geometries, index, labels, len(data.classes), statistic).cpu().numpy()
+                )
+                bar.update(len(labels))
+    return values
+
+
+def _statistic(
+    probe: Any,
+    geometries: Sequence[FoldGeometry],
+    index: Sequence[tuple[Tensor, Tensor]],
+    labels: Tensor,
+    n_classes: int,
+    statistic: Statistic,
+) -> Tensor:
+    onehot = as_onehot(labels, n_classes)
+    held_out = [
+        solve(probe, geometry, onehot.index_select(2, train), tolerance=_TOLERANCE)
+        for geometry, (train, _) in zip(geometries, index, strict=True)
+    ]
+    tested = labels.index_select(1, torch.cat([test for _, test in index]))
+    if statistic == "accuracy":
+        return (torch.cat([s.predicted for s in held_out], dim=1) == tested).double().mean(dim=1)
+    scores = torch.cat([s.standardised for s in held_out], dim=2)
+    return one_vs_rest(scores, tested, "d_prime" if statistic == "d_prime" else "auroc")
+
+
+def _one_by_one(
+    probe: Any,
+    data: Classification,
+    codes: IntArray,
+    folds: Sequence[Fold],
+    statistic: Statistic,
+    chunk_size: int | Literal["auto"],
+    device: str,
+    progress: bool,
+) -> FloatArray:
+    values = np.empty((data.n_positions * len(data.layers), len(codes)))
+    bar = tqdm(total=values.size, desc="permutations", unit="fit", delay=2, disable=None if progress else True)
+    with bar:
+        for j, labels in enumerate(codes):
+            permuted = replace(data, codes=labels)
+            for i in range(len(values)):
+                pos, layer = divmod(i, len(data.layers))
+                scores = np.zeros((1 if data.binary else len(data.classes), data.n))
+                predicted = np.zeros(data.n, dtype=np.int64)
+                for fold in folds:
+                    test, predicted[fold.test] = fit_and_score(probe, permuted, Candidate(pos, layer), fold)
+                    scores[:, fold.test] = test.T
+                if statistic == "accuracy":
+                    values[i, j] = (predicted == labels).mean()
+                else:
+                    name = "d_prime" if statistic == "d_prime" else "auroc"
+                    value = one_vs_rest(torch.from_numpy(scores)[None], torch.from_numpy(labels)[None], name)
+                    values[i, j] = float(value[0])
+                bar.update()
+    return values
+
+
+def _device(device: str) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device

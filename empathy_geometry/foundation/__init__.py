@@ -1,0 +1,1 @@
+"""What every layer stands on: checks, estimates with intervals, provenance, files."""

@@ -1,0 +1,1 @@
+"""Directions, subspaces and probes."""

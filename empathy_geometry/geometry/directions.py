@@ -1,0 +1,358 @@
+"""One direction for a concept, with what is needed to judge and to use it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from empathy_geometry.activations.pairing import check_classes
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Layer
+from empathy_geometry.foundation._validation import as_matrix, as_names, check_choice
+from empathy_geometry.foundation.artefact import load_artefact, save_artefact
+from empathy_geometry.geometry.cosine import cosine
+from empathy_geometry.geometry.direction_methods import METHODS, PAIRED_METHODS, Method, fit_vector
+from empathy_geometry.geometry.direction_quality import DirectionQuality, measure_quality, measure_scales
+from empathy_geometry.geometry.probes import Probe
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptDirection:
+    """A unit vector in the residual stream that points from one class to another.
+
+    Attributes:
+        vector: Unit length, [d_model], float32; higher projections mean more of the positive class.
+        norm: Length before normalisation, in activation units (for "mean_difference" the distance of the means).
+        method: How it was estimated.
+        layer: Where it lives, or None if unknown.
+        site: Hook point of the block.
+        positive, negative: Names of the classes, in that order.
+        scales: Lengths in activation units by which alpha can be counted: "residual_norm" (mean norm of the rows),
+            "class_gap" (distance of the class means along the vector, on held-out scenarios) and "sd" (pooled
+            standard deviation within classes along the vector).
+        class_means: Mean projection of each class, "positive" and "negative".
+        quality: Reliability and agreement over scenarios; None if they cannot be estimated.
+        model: Identity of the model (see `models.model_identity`), empty if unknown.
+        baseline: Hash of the negative rows, so that a cosine between differences from one baseline can warn; or "".
+        zero_sum_family: Hash of the set of one-against-rest probes that this is one of, for the same reason; or "".
+
+    Example:
+        >>> positive, negative = torch.tensor([[3., 0.], [5., 0.]]), torch.tensor([[0., 0.], [0., 0.]])
+        >>> d = ConceptDirection.from_mean_difference(positive, negative, layer=3)
+        >>> d.vector.tolist(), d.norm, d.layer
+        ([1.0, 0.0], 4.0, 3)
+    """
+
+    vector: Float[Tensor, "d_model"]
+    norm: float = 1.0
+    method: str = "given"
+    layer: Layer | None = None
+    site: str = "resid_post"
+    positive: str = "positive"
+    negative: str = "negative"
+    scales: Mapping[str, float] = field(default_factory=dict)
+    class_means: Mapping[str, float] = field(default_factory=dict)
+    quality: DirectionQuality | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
+    baseline: str = ""
+    zero_sum_family: str = ""
+
+    def __post_init__(self) -> None:
+        vector = torch.as_tensor(self.vector).detach().float().cpu()
+        if vector.ndim != 1 or vector.numel() == 0:
+            raise ValueError(f"vector must be [d_model], got shape {tuple(vector.shape)}")
+        length = float(torch.linalg.vector_norm(vector.double()))
+        if not np.isfinite(length) or length == 0:
+            raise ValueError(f"vector must be finite and not zero, got length {length}; are the classes the same?")
+        object.__setattr__(self, "vector", (vector.double() / length).float())
+
+    def __repr__(self) -> str:
+        where = "" if self.layer is None else f", layer {self.layer}"
+        reliability = "" if self.reliability is None else f", reliability {self.reliability:.3f}"
+        return (
+            f"ConceptDirection({self.positive} - {self.negative}, {self.method}{where}, d_model {self.d_model}, "
+            f"norm {self.norm:.3g}{reliability})"
+        )
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.vector.numel())
+
+    @property
+    def reliability(self) -> float | None:
+        """Mean cosine of the directions of two random halves of the scenarios; None if not estimated."""
+        return None if self.quality is None else self.quality.reliability
+
+    @classmethod
+    def from_mean_difference(
+        cls,
+        positive: Float[Tensor, "n_pos d_model"],
+        negative: Float[Tensor, "n_neg d_model"],
+        *,
+        layer: Layer | None = None,
+        groups: tuple[LabelsLike, LabelsLike] | None = None,
+    ) -> "ConceptDirection":
+        """Mean of the positive rows minus mean of the negative rows: the direction to write (steer) with.
+
+        Args:
+            positive: Rows of the concept's class.
+            negative: Rows of the neutral class.
+            layer: Where the rows come from.
+            groups: Scenarios of the positive and of the negative rows, for the reliability; None treats rows as
+                independent.
+
+        Raises:
+            ValueError: rows are not finite, widths differ, or the means coincide.
+
+        Source: Marks & Tegmark (2023); Rimsky et al. (2024); Im & Li (2025).
+        """
+        return _from_classes(cls, "mean_difference", positive, negative, layer, groups)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        positive: Float[Tensor, "n d_model"],
+        negative: Float[Tensor, "n d_model"],
+        *,
+        layer: Layer | None = None,
+    ) -> "ConceptDirection":
+        """Mean of the paired differences positive[i] - negative[i]; row i of both is one scenario.
+
+        Raises:
+            ValueError: the two do not have the same number of rows.
+        """
+        _check_paired(positive, negative)
+        n = np.arange(len(positive))
+        return _from_classes(cls, "pairs", positive, negative, layer, (n, n))
+
+    @classmethod
+    def from_pca(
+        cls,
+        positive: Float[Tensor, "n d_model"],
+        negative: Float[Tensor, "n d_model"],
+        *,
+        layer: Layer | None = None,
+    ) -> "ConceptDirection":
+        """First principal component of the paired differences taken in both orders, signed towards the positive class.
+
+        Source: RepE, Zou et al. (2023).
+        """
+        _check_paired(positive, negative)
+        n = np.arange(len(positive))
+        return _from_classes(cls, "pca", positive, negative, layer, (n, n))
+
+    @classmethod
+    def from_lda(
+        cls,
+        positive: Float[Tensor, "n_pos d_model"],
+        negative: Float[Tensor, "n_neg d_model"],
+        *,
+        layer: Layer | None = None,
+        groups: tuple[LabelsLike, LabelsLike] | None = None,
+    ) -> "ConceptDirection":
+        """Shrinkage discriminant Sigma^-1 (mu_1 - mu_0): a direction to read (detect) with; see `Probe`."""
+        return _from_classes(cls, "lda", positive, negative, layer, groups)
+
+    @classmethod
+    def from_probe(
+        cls, probe: Probe, *, layer: Layer | None = None, positive: object | None = None
+    ) -> "ConceptDirection":
+        """The gradient of a fitted probe's decision function, in raw activation space.
+
+        Args:
+            probe: A fitted `Probe`.
+            layer: Where its rows came from.
+            positive: Which class the direction points to; needed for more than two classes.
+
+        Raises:
+            ValueError: the class is unknown, or needed and not given.
+        """
+        rows = probe.directions()
+        classes = list(probe.classes_)
+        if positive is None:
+            if len(classes) > 2:
+                raise ValueError(
+                    f"the probe has classes {classes}; say which one the direction points to (positive=...)"
+                )
+            positive = classes[1]
+        if positive not in classes:
+            raise ValueError(f"positive must be one of the probe's classes {classes}, got {positive!r}")
+        k = classes.index(positive)
+        vector = rows[k] if len(classes) > 2 else (rows[0] if k == 1 else -rows[0])
+        rest = "rest" if len(classes) > 2 else str(classes[1 - k])
+        norm = float(torch.linalg.vector_norm(vector))
+        return cls(
+            vector,
+            norm,
+            f"probe:{probe.kind}",
+            layer,
+            positive=str(positive),
+            negative=rest,
+            zero_sum_family=_hash(rows.numpy()) if len(classes) > 2 else "",
+        )
+
+    @classmethod
+    def from_activations(
+        cls,
+        activations: Activations,
+        *,
+        positive: str,
+        negative: str,
+        layer: Layer,
+        method: Method = "mean_difference",
+        pos: int | None = None,
+    ) -> "ConceptDirection":
+        """A direction from labeled activations, with reliability and scales estimated over scenarios.
+
+        Args:
+            activations: What `extract_activations` returned.
+            positive: The concept's class.
+            negative: The neutral class.
+            layer: One of the extracted layers.
+            method: "mean_difference", "pairs" (mean of differences within scenarios), "pca", "lda", or a probe kind
+                "logistic" or "ridge".
+            pos: Which vector of each text, where there are several.
+
+        Raises:
+            ValueError: unknown layer, class or method; with "pairs" and "pca", a scenario that lacks a class.
+        """
+        check_choice(method, "method", METHODS)
+        x = activations.layer(layer, pos=pos)
+        check_classes(activations.labels, positive, negative)
+        is_positive, is_negative = activations.labels == positive, activations.labels == negative
+        identity = {} if activations.provenance is None else dict(activations.provenance.model)
+        direction = _from_classes(
+            cls,
+            method,
+            x[torch.as_tensor(is_positive)],
+            x[torch.as_tensor(is_negative)],
+            layer,
+            (activations.groups[is_positive], activations.groups[is_negative]),
+        )
+        return replace(direction, positive=positive, negative=negative, site=activations.site, model=identity)
+
+    def project(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch"]:
+        """Length of each row along the direction, in activation units.
+
+        Raises:
+            ValueError: another width.
+        """
+        rows = torch.as_tensor(x)
+        if rows.ndim == 0 or rows.shape[-1] != self.d_model:
+            raise ValueError(f"x must end in an axis of {self.d_model} (d_model), got shape {tuple(rows.shape)}")
+        return rows @ self.vector.to(rows.device, rows.dtype if rows.is_floating_point() else torch.float32)
+
+    def cosine(self, other: "ConceptDirection") -> float:
+        """Cosine with another direction; warns where it is known to mislead, see `cosine.cosine`."""
+        return cosine(self, other)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file, atomically."""
+        described = {
+            "norm": self.norm,
+            "method": self.method,
+            "layer": self.layer,
+            "site": self.site,
+            "positive": self.positive,
+            "negative": self.negative,
+            "scales": dict(self.scales),
+            "class_means": dict(self.class_means),
+            "quality": None if self.quality is None else self.quality.to_dict(),
+            "model": dict(self.model),
+            "baseline": self.baseline,
+            "zero_sum_family": self.zero_sum_family,
+        }
+        return save_artefact(path, "direction", {"vector": self.vector}, described)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ConceptDirection":
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is damaged or of another kind.
+        """
+        tensors, described = load_artefact(path, "direction")
+        try:
+            quality = described.pop("quality")
+            return cls(
+                tensors["vector"],
+                quality=None if quality is None else DirectionQuality(**quality),
+                **described,
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+
+
+def _from_classes(
+    cls: type[ConceptDirection],
+    method: Method,
+    positive: ArrayLike,
+    negative: ArrayLike,
+    layer: Layer | None,
+    groups: tuple[LabelsLike, LabelsLike] | None,
+) -> ConceptDirection:
+    up = as_matrix(positive, "positive")
+    down = as_matrix(negative, "negative", d_model=up.shape[1])
+    if groups is None:
+        up_groups, down_groups = np.arange(len(up)), np.arange(len(down)) + len(up)
+    else:
+        up_groups = as_names(groups[0], "groups of the positive rows", len(up))
+        down_groups = as_names(groups[1], "groups of the negative rows", len(down))
+    if method in PAIRED_METHODS:
+        up, down, up_groups = _paired_means(up, down, up_groups, down_groups)
+        down_groups = up_groups
+    vector = fit_vector(method, up, down)
+    norm = float(np.linalg.norm(vector))
+    if norm <= 1e-12 * float(np.abs(up).mean() + np.abs(down).mean()):
+        raise ValueError(
+            "the classes have the same mean, so there is no direction; are positive and negative the same rows?"
+        )
+    unit = vector / norm
+    return cls(
+        torch.as_tensor(unit, dtype=torch.float32),
+        norm,
+        method,
+        layer,
+        scales=measure_scales(method, up, down, up_groups, down_groups, unit),
+        class_means={"positive": float((up @ unit).mean()), "negative": float((down @ unit).mean())},
+        quality=measure_quality(method, up, down, up_groups, down_groups),
+        baseline=_hash(down),
+    )
+
+
+def _hash(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
+
+
+def _paired_means(
+    up: FloatArray, down: FloatArray, up_groups: np.ndarray, down_groups: np.ndarray
+) -> tuple[FloatArray, FloatArray, np.ndarray]:
+    """Class means within each scenario, so that row i of both is one scenario."""
+    names = np.union1d(up_groups, down_groups)
+    lonely = [g for g in names if g not in set(up_groups.tolist()) or g not in set(down_groups.tolist())]
+    if lonely:
+        raise ValueError(
+            f"pairs need both classes in a group; {len(lonely)} group(s) have only one, such as {lonely[0]!r}. "
+            f"Drop them, or use method='mean_difference'"
+        )
+    return (
+        np.stack([up[up_groups == g].mean(axis=0) for g in names]),
+        np.stack([down[down_groups == g].mean(axis=0) for g in names]),
+        names,
+    )
+
+
+def _check_paired(positive: ArrayLike, negative: ArrayLike) -> None:
+    if len(positive) != len(negative):
+        raise ValueError(
+            f"positive and negative must be paired row by row, got {len(positive)} and {len(negative)} rows; "
+            f"try from_mean_difference"
+        )

@@ -1,0 +1,1 @@
+"""Hooked models: loading, names of hooks, tokens."""

@@ -1,0 +1,1 @@
+"""Edits of the residual stream while the model runs, and what becomes of the text."""

@@ -1,0 +1,55 @@
+"""Directions that mean nothing, of the same length and with the same unit as a concept's."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from empathy_geometry.activations.pairing import paired_differences
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.geometry.directions import ConceptDirection
+
+
+def random_controls(
+    direction: ConceptDirection,
+    activations: Activations,
+    *,
+    positive: str,
+    negative: str,
+    layer: Layer,
+    n_each: int = 2,
+    seed: int = 0,
+) -> dict[str, ConceptDirection]:
+    """Random directions with the scales of `direction`, so that one alpha is one length for all.
+
+    "isotropic" ones are uniform on the sphere. "shuffled labels" ones are mean differences after swapping the classes
+    in a random half of the scenarios: they have the covariance of real differences but no concept.
+
+    Args:
+        direction: The concept's direction.
+        activations: What it was estimated from.
+        positive: The concept's class.
+        negative: The neutral class.
+        layer: Where.
+        n_each: How many of each kind.
+        seed: Of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    differences, _ = paired_differences(
+        activations.layer(layer), activations.labels, activations.groups, positive=positive, negative=negative
+    )
+    found = {}
+    for i in range(n_each):
+        vector = rng.standard_normal(direction.d_model)
+        found[f"isotropic {i + 1}"] = _like(direction, vector, "isotropic")
+    for i in range(n_each):
+        signs = rng.permutation(np.where(np.arange(len(differences)) % 2, 1.0, -1.0))
+        found[f"shuffled labels {i + 1}"] = _like(direction, signs @ differences / len(differences), "shuffled labels")
+    return found
+
+
+def _like(direction: ConceptDirection, vector: np.ndarray, method: str) -> ConceptDirection:
+    return replace(
+        direction, vector=torch.as_tensor(vector), method=method, quality=None, class_means={}, baseline="", norm=1.0
+    )

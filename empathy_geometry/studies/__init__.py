@@ -1,0 +1,1 @@
+"""Whole studies; they only compose what is below."""

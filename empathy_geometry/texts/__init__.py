@@ -1,0 +1,1 @@
+"""Labeled texts, how they are read from files, and folds that keep scenarios together."""

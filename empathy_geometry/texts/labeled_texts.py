@@ -1,0 +1,361 @@
+"""Texts with a label and a scenario each: the input of every study."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from empathy_geometry.foundation._types import BoolArray, IntArray, LabelsLike, StrArray
+from empathy_geometry.foundation._validation import as_names
+from empathy_geometry.foundation.provenance import hash_texts
+
+
+@dataclass(frozen=True)
+class Text:
+    """One item of a `LabeledTexts`."""
+
+    text: str
+    label: str
+    group: str
+    prompt: str | None = None
+    context: str | None = None
+    family: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabeledTexts:
+    """Texts with a class label and a scenario (group) each.
+
+    The scenario is the unit of replication: texts about one situation share its topic and words, so
+    folds, bootstraps and permutations never separate them.
+
+    Attributes:
+        texts: The full texts; where prompts are given, prompt + response.
+        labels: Class of each text, [n] strings.
+        groups: Scenario of each text, [n] strings.
+        prompts: The leading part of each text that is shared context and not the response, or None.
+        contexts: A coarse setting of each text ("crisis_support", ...), or None.
+        families: Phrasing family of each text, for train-on-one, test-on-the-other splits, or None.
+        name: What the set is called in results.
+
+    Raises:
+        ValueError: lengths differ, a text is blank, or a text does not begin with its prompt.
+
+    Example:
+        >>> texts = LabeledTexts(["I lost my job.", "The job ended."], ["felt", "plain"], ["job", "job"])
+        >>> len(texts), texts.classes, texts[0].text
+        (2, ('felt', 'plain'), 'I lost my job.')
+    """
+
+    texts: tuple[str, ...]
+    labels: StrArray
+    groups: StrArray
+    prompts: tuple[str, ...] | None
+    contexts: StrArray | None
+    families: StrArray | None
+    name: str
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        labels: LabelsLike,
+        groups: LabelsLike,
+        *,
+        prompts: Sequence[str] | None = None,
+        contexts: LabelsLike | None = None,
+        families: LabelsLike | None = None,
+        name: str = "texts",
+    ) -> None:
+        if isinstance(texts, str):
+            raise TypeError("texts must be a sequence of strings, got one string; try [text]")
+        texts = tuple(texts)
+        if not texts:
+            raise ValueError("texts is empty; give at least one text")
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"texts[{i}] must be a string, got {type(text).__name__}")
+            if not text.strip():
+                raise ValueError(f"texts[{i}] is blank; remove the row or fill it in")
+            if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+                raise ValueError(f"texts[{i}] holds half a surrogate pair and is not valid UTF-8; look for cut emoji")
+        n = len(texts)
+        if prompts is not None:
+            prompts = tuple(prompts)
+            if len(prompts) != n:
+                raise ValueError(f"prompts must have one entry for each of {n} texts, got {len(prompts)}")
+            for i, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
+                if not text.startswith(prompt):
+                    raise ValueError(
+                        f"texts[{i}] must begin with prompts[{i}] (texts are prompt + response), got text "
+                        f"{text[:40]!r} and prompt {prompt[:40]!r}; try prompt + response"
+                    )
+                if not text[len(prompt) :].strip():
+                    raise ValueError(f"texts[{i}] has no response after its prompt")
+        set_field = object.__setattr__
+        set_field(self, "texts", texts)
+        set_field(self, "labels", _strings(labels, "labels", n))
+        set_field(self, "groups", _strings(groups, "groups", n))
+        set_field(self, "prompts", prompts)
+        set_field(self, "contexts", None if contexts is None else _strings(contexts, "contexts", n))
+        set_field(self, "families", None if families is None else _strings(families, "families", n))
+        set_field(self, "name", name)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[Text]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Text: ...
+    @overload
+    def __getitem__(self, index: slice | BoolArray | IntArray | Sequence[int]) -> "LabeledTexts": ...
+    def __getitem__(self, index: Any) -> "Text | LabeledTexts":
+        if isinstance(index, int | np.integer):
+            i = range(len(self))[int(index)]
+            return Text(
+                self.texts[i],
+                str(self.labels[i]),
+                str(self.groups[i]),
+                None if self.prompts is None else self.prompts[i],
+                None if self.contexts is None else str(self.contexts[i]),
+                None if self.families is None else str(self.families[i]),
+            )
+        rows = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
+        if rows.size == 0:
+            raise ValueError(f"the selection is empty: none of {len(self)} texts is left")
+        return LabeledTexts(
+            [self.texts[i] for i in rows],
+            self.labels[rows],
+            self.groups[rows],
+            prompts=None if self.prompts is None else [self.prompts[i] for i in rows],
+            contexts=None if self.contexts is None else self.contexts[rows],
+            families=None if self.families is None else self.families[rows],
+            name=self.name,
+        )
+
+    def __add__(self, other: "LabeledTexts") -> "LabeledTexts":
+        """Both sets, one after the other; prompts, contexts and families survive if both sets have them."""
+
+        def joined(a: Any, b: Any) -> Any:
+            return None if a is None or b is None else [*a, *b]
+
+        return LabeledTexts(
+            [*self.texts, *other.texts],
+            [*self.labels, *other.labels],
+            [*self.groups, *other.groups],
+            prompts=joined(self.prompts, other.prompts),
+            contexts=joined(self.contexts, other.contexts),
+            families=joined(self.families, other.families),
+            name=f"{self.name}+{other.name}",
+        )
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{label}: {int((self.labels == label).sum())}" for label in self.classes)
+        parts = [f"{len(self)} texts", f"{len(np.unique(self.groups))} groups", counts]
+        if self.contexts is not None:
+            parts.append(f"contexts: {', '.join(np.unique(self.contexts))}")
+        return f"LabeledTexts({self.name!r}, {'; '.join(parts)})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The distinct labels, sorted."""
+        return tuple(np.unique(self.labels).tolist())
+
+    @property
+    def sha256(self) -> str:
+        """Hash of texts, labels, groups and prompts; two sets with the same hash give the same results."""
+        return hash_texts([*self.texts, *self.labels, *self.groups, *(self.prompts or ())])
+
+    @property
+    def responses(self) -> tuple[str, ...]:
+        """Each text without its prompt; the whole text where there are no prompts."""
+        if self.prompts is None:
+            return self.texts
+        return tuple(t[len(p) :] for t, p in zip(self.texts, self.prompts, strict=True))
+
+    def where(
+        self,
+        *,
+        label: str | Sequence[str] | None = None,
+        group: str | Sequence[str] | None = None,
+        context: str | Sequence[str] | None = None,
+        family: str | Sequence[str] | None = None,
+    ) -> "LabeledTexts":
+        """The texts for which every given field has (one of) the given value(s).
+
+        Raises:
+            ValueError: the field is absent, a value does not occur, or nothing is left.
+
+        Example:
+            >>> texts = LabeledTexts(["a b", "c d"], ["x", "y"], ["g", "g"])
+            >>> texts.where(label="x").texts
+            ('a b',)
+        """
+        return self[
+            rows_where(
+                len(self),
+                {
+                    "label": self.labels,
+                    "group": self.groups,
+                    "context": self.contexts,
+                    "family": self.families,
+                },
+                {"label": label, "group": group, "context": context, "family": family},
+            )
+        ]
+
+    @classmethod
+    def from_json(cls, path: str | Path, *, classes: Sequence[str] | None = None) -> "LabeledTexts":
+        """Read a JSON file; see `text_files.read_json` for the layouts and the errors.
+
+        Args:
+            path: A file of this library's layout or of the reference study's
+                ({"triplets": [...]} or {"items": [...]}).
+            classes: Keys that hold the texts of the classes, where the file does not say.
+        """
+        from empathy_geometry.texts.text_files import read_json
+
+        return read_json(path, classes=classes)
+
+    @classmethod
+    def from_jsonl(
+        cls,
+        path: str | Path,
+        *,
+        text: str = "text",
+        label: str = "label",
+        group: str | None = "id",
+        prompt: str = "scenario",
+        context: str = "context",
+        family: str = "family",
+        classes: Sequence[str] | None = None,
+    ) -> "LabeledTexts":
+        """Read a file with one JSON object in each line; see `text_files.read_jsonl` for the errors.
+
+        Args:
+            path: The file, UTF-8.
+            text: Key of the text (the response, where there is a prompt).
+            label: Key of its class.
+            group: Key of its scenario; None, said by name, takes the rows as independent.
+            prompt: Key of the prompt, if any; the text becomes prompt, blank line, "Response: ", response.
+            context: Key of the context, if any.
+            family: Key of the phrasing family, if any.
+            classes: Keys of the classes, where each line is a scenario with one text per class.
+        """
+        from empathy_geometry.texts.text_files import read_jsonl
+        from empathy_geometry.texts.text_records import Columns
+
+        return read_jsonl(path, columns=Columns(text, label, group, prompt, context, family, _tuple(classes)))
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | Path,
+        *,
+        text: str = "text",
+        label: str = "label",
+        group: str | None = "id",
+        prompt: str = "scenario",
+        context: str = "context",
+        family: str = "family",
+        classes: Sequence[str] | None = None,
+        delimiter: str = ",",
+        encoding: str = "utf-8",
+    ) -> "LabeledTexts":
+        """Read a table with a header; see `text_files.read_csv` for the errors, `from_jsonl` for the other arguments.
+
+        Args:
+            path: The file.
+            text: Column of the text.
+            label: Column of its class.
+            group: Column of its scenario; None, said by name, takes the rows as independent.
+            prompt: Column of the prompt, if any.
+            context: Column of the context, if any.
+            family: Column of the phrasing family, if any.
+            classes: Columns of the classes, where each row is a scenario with one text per class.
+            delimiter: Between the cells.
+            encoding: Of the file.
+        """
+        from empathy_geometry.texts.text_files import read_csv
+        from empathy_geometry.texts.text_records import Columns
+
+        columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
+        return read_csv(path, columns=columns, delimiter=delimiter, encoding=encoding)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: Iterable[Mapping[str, Any]],
+        *,
+        text: str = "text",
+        label: str = "label",
+        group: str | None = "id",
+        prompt: str = "scenario",
+        context: str = "context",
+        family: str = "family",
+        classes: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> "LabeledTexts":
+        """Read one split of a Hugging Face `datasets.Dataset`, or a list of dictionaries.
+
+        Args:
+            dataset: The split.
+            text: Column of the text.
+            label: Column of its class; a `ClassLabel` gives its names.
+            group: Column of its scenario; None, said by name, takes the rows as independent.
+            prompt: Column of the prompt, if any.
+            context: Column of the context, if any.
+            family: Column of the phrasing family, if any.
+            classes: Columns of the classes, where each row is a scenario with one text per class.
+            name: Name of the set.
+
+        Example:
+            >>> rows = [{"s": "job", "said": "Oh no.", "kind": "warm"}, {"s": "job", "said": "Noted.", "kind": "cool"}]
+            >>> LabeledTexts.from_dataset(rows, text="said", label="kind", group="s").classes
+            ('cool', 'warm')
+        """
+        from empathy_geometry.texts.text_files import read_dataset
+        from empathy_geometry.texts.text_records import Columns
+
+        columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
+        return read_dataset(dataset, columns=columns, name=name)
+
+
+def rows_where(
+    n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[str, str | Sequence[str] | None]
+) -> IntArray:
+    """Indices of the rows whose fields have one of the wanted values; None means any value.
+
+    Raises:
+        ValueError: a field is absent, a value does not occur, or no row fulfils all conditions.
+    """
+    keep = np.ones(n, dtype=bool)
+    for name, value in wanted.items():
+        if value is None:
+            continue
+        values = [value] if isinstance(value, str) else [str(v) for v in value]
+        column = fields.get(name)
+        if column is None:
+            raise ValueError(f"cannot select by {name}: these rows have none")
+        unknown = sorted(set(values) - set(column.tolist()))
+        if unknown:
+            shown = ", ".join(map(repr, np.unique(column)[:8].tolist()))
+            raise ValueError(f"no row has {name} {', '.join(map(repr, unknown))}; there are {shown}")
+        keep &= np.isin(column, values)
+    if not keep.any():
+        raise ValueError(f"no row fulfils all of { ({k: v for k, v in wanted.items() if v is not None}) }")
+    return np.flatnonzero(keep)
+
+
+def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    # A lone string goes on as it is: `Columns` refuses it by name.
+    return names if names is None or isinstance(names, str) else tuple(names)  # type: ignore[return-value]
+
+
+def _strings(x: LabelsLike, name: str, n: int) -> StrArray:
+    array = as_names(x, name, n).astype(str)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,95 @@
+"""Folds that keep every scenario on one side."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from empathy_geometry.foundation._types import IntArray, LabelsLike
+from empathy_geometry.foundation._validation import as_groups, as_names
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Row indices of one split."""
+
+    train: IntArray
+    test: IntArray
+
+
+def grouped_folds(y: LabelsLike, *, groups: LabelsLike | None, n_splits: int = 5, seed: int = 0) -> tuple[Fold, ...]:
+    """Folds in which no group is on both sides and the classes are spread as evenly as the groups allow.
+
+    Args:
+        y: Class of each row, [n].
+        groups: Scenario of each row, [n]; None makes each row its own group.
+        n_splits: Number of folds.
+        seed: Order of the groups.
+
+    Raises:
+        ValueError: fewer groups than folds, or a training part that lacks a class.
+
+    Example:
+        >>> folds = grouped_folds([0, 1, 0, 1], groups=["a", "a", "b", "b"], n_splits=2)
+        >>> [f.test.tolist() for f in folds]
+        [[2, 3], [0, 1]]
+    """
+    labels = as_names(y, "y", len(y))
+    group = as_groups(groups, len(labels))
+    n_groups = int(group.max()) + 1
+    if n_splits < 2:
+        raise ValueError(f"n_splits must be at least 2, got {n_splits}")
+    if n_groups < n_splits:
+        raise ValueError(f"{n_splits} folds need at least as many groups, got {n_groups}; try n_splits={n_groups}")
+    codes = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    fewest = np.min([len(np.unique(group[codes == k])) for k in range(codes.max() + 1)])
+    if fewest < 2:
+        raise ValueError("every class must occur in at least two groups, so that it can be held out; got one with 1")
+    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+    folds = tuple(Fold(train, test) for train, test in _split_quietly(splitter, codes, group))
+    for k, fold in enumerate(folds):
+        missing = np.setdiff1d(np.arange(codes.max() + 1), codes[fold.train])
+        if missing.size:
+            names = np.unique(labels)[missing].tolist()
+            raise ValueError(f"the training part of fold {k} lacks class {names}; use fewer folds or more groups")
+        if fold.test.size == 0:
+            raise ValueError(f"fold {k} has no test rows; use fewer folds than {n_splits}")
+    return folds
+
+
+def _split_quietly(
+    splitter: StratifiedGroupKFold, codes: IntArray, group: IntArray
+) -> Iterator[tuple[IntArray, IntArray]]:
+    import warnings
+
+    with warnings.catch_warnings():
+        # scikit-learn warns when a class has fewer rows than folds; the caller checks it, as an error.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        yield from splitter.split(codes, codes, group)
+
+
+def check_folds(folds: Sequence[Fold], y: LabelsLike, *, groups: LabelsLike | None) -> tuple[Fold, ...]:
+    """The folds, if every row is tested once, no group is on both sides and every training part has every class.
+
+    Raises:
+        ValueError: one of these is not so.
+    """
+    labels = as_names(y, "y", len(y))
+    group = as_groups(groups, len(labels))
+    if not len(folds):
+        raise ValueError("folds is empty; try grouped_folds(y, groups=groups)")
+    tested = np.concatenate([np.asarray(f.test) for f in folds])
+    if not np.array_equal(np.sort(tested), np.arange(len(labels))):
+        raise ValueError(
+            f"folds must test each of {len(labels)} rows exactly once, got {len(tested)} test rows of which "
+            f"{len(np.unique(tested))} are distinct"
+        )
+    for k, fold in enumerate(folds):
+        shared = np.intersect1d(group[fold.train], group[fold.test])
+        if shared.size:
+            raise ValueError(f"fold {k} has {shared.size} group(s) in training and test at once; try grouped_folds")
+        missing = np.setdiff1d(labels, labels[fold.train])
+        if missing.size:
+            raise ValueError(f"the training part of fold {k} lacks class {missing.tolist()}")
+    return tuple(folds)
