@@ -5,9 +5,9 @@
     python benchmarks/extraction.py --only memory                        # growth with the number of texts
 
 Texts: the triplets with their valence-stripped controls, seven responses to each scenario. Bare passes: the Hugging
-Face body (no unembedding) and the full causal language model, unbridged, over the batches that extraction forms. In each
-repeat all variants run one after the other, in rotating order; a ratio is the median over repeats of paired ratios, with its
-range. CPU time counts on one thread (others may use the machine), wall time on several.
+Face body (no unembedding) and the full causal language model, unbridged, over the batches that extraction forms. In
+each repeat all variants run one after the other, in rotating order; a ratio is the median over repeats of paired
+ratios, with its range. CPU time counts on one thread (others may use the machine), wall time on several.
 """
 
 import argparse

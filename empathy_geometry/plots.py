@@ -40,7 +40,7 @@ def layer_emergence(test: PermutationTest, *, evaluation: Evaluation | None = No
     if test.name != "d_prime":
         ax.axhline(0.5, color="black", linewidth=0.6)
         ax.set_ylim(min(0.4, *test.layer_statistics) - 0.02, 1.02)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xticks(x[:: max(1, len(x) // 10)])
     ax.set_title("Where the concept can be read")
     ax.legend(frameon=False, fontsize=8, loc="best")
     return ax
