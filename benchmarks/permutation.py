@@ -1,7 +1,7 @@
 """Speed of `permutation_test` against a loop over scikit-learn, same folds, same permutations, in one run.
 
     python benchmarks/permutation.py                 # ratios at n = 180 in 90 groups, d = 576, 5 folds
-    python benchmarks/permutation.py --maxt          # 10,000 permutations, max-T over 30 layers, two threads
+    python benchmarks/permutation.py --maxt          # 10,000 permutations, max-T over 30 layers
     python benchmarks/permutation.py --growth        # how the cost grows in n, d, layers and permutations
 
 CPU time of one thread: wall time on a shared machine misleads. What is timed of the loop is what a user would write:
@@ -119,9 +119,8 @@ def ratios(m: int, lda_loops: int) -> None:
 
 
 def maxt(m: int, layers: int) -> None:
-    torch.set_num_threads(2)
     X, y, groups = planted_rows(180, 576, decay=1.0, layers=layers)
-    print(f"max-T, {m} permutations, {layers} layers, n = 180, d = 576, 5 folds, two threads")
+    print(f"max-T, {m} permutations, {layers} layers, n = 180, d = 576, 5 folds")
     for probe in (
         Probe("ridge"),
         Probe("lda", shrinkage=0.3),
@@ -161,17 +160,17 @@ def main() -> None:
     arguments = parser.parse_args()
     print(
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, numpy {np.__version__}, "
-        f"scipy {scipy.__version__}, scikit-learn {sklearn.__version__}, seed {SEED}, CPU"
+        f"scipy {scipy.__version__}, scikit-learn {sklearn.__version__}, seed {SEED}, CPU, one thread"
     )
     warnings.simplefilter("error")
-    if arguments.maxt:
-        maxt(10 * arguments.permutations, 30)
-        return
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        (growth if arguments.growth else ratios)(
-            arguments.permutations, *(() if arguments.growth else (arguments.lda_loops,))
-        )
+        if arguments.maxt:
+            maxt(10 * arguments.permutations, 30)
+        elif arguments.growth:
+            growth(arguments.permutations)
+        else:
+            ratios(arguments.permutations, arguments.lda_loops)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import torch
 from tiny_models import tiny_model
 
 import empathy_geometry as eg
+from empathy_geometry.activations import store_writer
 from empathy_geometry.activations.distributed import Processes
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -40,8 +41,8 @@ def _one_of_two(rank: int, meeting: Path, folder: Path, kind: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     written = []
-    save = eg.store_writer.save_artefact  # type: ignore[attr-defined]
-    eg.store_writer.save_artefact = lambda path, *rest: (written.append(path), save(path, *rest))  # type: ignore[attr-defined]
+    save = store_writer.save_artefact
+    store_writer.save_artefact = lambda path, *rest: (written.append(path), save(path, *rest))
     store = _extract(folder, kind)
     assert store.complete
     assert len(store.layer(1)) == len(TEXTS)

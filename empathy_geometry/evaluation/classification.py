@@ -160,7 +160,7 @@ def classification(
     if embedded is not None and (embedded.ndim != 2 or len(embedded) != n):
         raise ValueError(f"token_embeddings must be [{n}, d_model], got shape {embedded.shape}")
     return Classification(
-        values=array[keep],
+        values=array if keep.all() else array[keep],
         codes=codes[keep],
         classes=classes,
         groups=as_groups(group_names[keep], int(keep.sum())),

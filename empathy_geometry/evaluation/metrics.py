@@ -147,7 +147,7 @@ def auroc_excess(
         difference = own.value - theirs.value
         parts = _contributions(_one_vs_rest(b, labels), group)
         if parts is not None and not parts.any() and theirs.low is None:
-            # Constant scores know nothing, for certain.
+            # Scores that are the same for both classes of every scenario know nothing, for certain (up to rounding).
             theirs = replace(theirs, low=theirs.value, high=theirs.value)
         if own.low is None or theirs.low is None or own_parts is None or parts is None:
             low = high = None
@@ -386,7 +386,7 @@ def _contributions(problems: list[tuple[FloatArray, BoolArray]], group: IntArray
             total += np.sqrt(holding / (holding - 1)) * part / count
     total /= len(problems)
     # Rounding must not pass for variation where every placement is the same.
-    return np.where(np.abs(total) > 1e-14, total, 0.0)
+    return np.where(np.abs(total) > 1e-12, total, 0.0)
 
 
 def _d_prime_of_sums(sums: FloatArray, gap: float) -> FloatArray:

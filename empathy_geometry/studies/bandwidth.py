@@ -149,7 +149,7 @@ def measure_bandwidth(
     n_prompts: int = 8,
     max_new_tokens: int = 24,
     n_permutations: int = 500,
-    n_random: int = 2,
+    n_random: int = 1,
     sae: object | None = None,
     seed: int = 0,
     progress: bool = True,
