@@ -80,14 +80,21 @@ def variants(texts: eg.LabeledTexts, *, peers: bool) -> dict[str, Callable[[], o
     formed = formed_batches(table, 512)
 
     def bare(module: torch.nn.Module) -> Callable[[], object]:
-        return lambda: [module(ids, attention_mask=mask, use_cache=False) for ids, mask in formed]
+        def run() -> None:
+            for ids, mask in formed:  # nothing is kept: logits of all batches would be gigabytes
+                module(ids, attention_mask=mask, use_cache=False)
+
+        return run
 
     def extract(hooked: object, **options: object) -> Callable[[], object]:
         return lambda: eg.extract_activations(hooked, texts, position="response_mean", progress=False, **options)  # type: ignore[arg-type]
 
     def cached(names_filter: Callable[[str], bool] | None) -> Callable[[], object]:
-        options = {"names_filter": names_filter}
-        return lambda: [model.run_with_cache(ids, attention_mask=mask, **options) for ids, mask in formed]
+        def run() -> None:
+            for ids, mask in formed:
+                model.run_with_cache(ids, attention_mask=mask, names_filter=names_filter)
+
+        return run
 
     extract(model, share_prefixes=True, layers=[0, LAYER])()  # tries once whether prefixes can be shared
     extract(model, share_prefixes=True)()
