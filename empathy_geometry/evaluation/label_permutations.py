@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import gammaln
 
 from empathy_geometry.foundation._types import IntArray, LabelsLike, Seed
@@ -41,7 +42,7 @@ class LabelPermutations:
             logarithm += _log_arrangements(self.codes[rows[:, :1].T])
         return float(np.exp(min(logarithm, 700.0)))
 
-    def draw(self, m: int, *, rng: Seed) -> IntArray:
+    def draw(self, m: int, *, rng: Seed) -> npt.NDArray[np.int16]:
         """Random label vectors [m, n], each arrangement equally likely.
 
         Source: exchangeability blocks, Winkler et al. (2014), NeuroImage 92.
@@ -53,20 +54,22 @@ class LabelPermutations:
             ('within', True)
         """
         generator = as_rng(rng)
-        drawn = np.repeat(self.codes[None], m, axis=0)
+        # Many permutations of many rows are held at once, and sixteen bits are enough for a class.
+        codes = self.codes.astype(np.int16)
+        drawn = np.repeat(codes[None], m, axis=0)
         for rows in self.within:
             if rows.shape[1] == 2:
                 swap = generator.integers(2, size=(m, len(rows)), dtype=np.int8)
-                first, second = self.codes[rows[:, 0]], self.codes[rows[:, 1]]
+                first, second = codes[rows[:, 0]], codes[rows[:, 1]]
                 moved = swap * (second - first)
                 drawn[:, rows[:, 0]] = first + moved
                 drawn[:, rows[:, 1]] = second - moved
             else:
                 order = generator.random((m, *rows.shape)).argsort(axis=2)
-                labels = np.broadcast_to(self.codes[rows], order.shape)
+                labels = np.broadcast_to(codes[rows], order.shape)
                 drawn[:, rows.ravel()] = np.take_along_axis(labels, order, axis=2).reshape(m, -1)
         for rows in self.between:
-            labels = self.codes[rows[:, 0]][generator.random((m, len(rows))).argsort(axis=1)]
+            labels = codes[rows[:, 0]][generator.random((m, len(rows))).argsort(axis=1)]
             drawn[:, rows.ravel()] = np.repeat(labels, rows.shape[1], axis=1)
         return drawn
 

@@ -4,16 +4,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import beta, norm, rankdata
+from scipy.stats import beta, norm
 
 from empathy_geometry.evaluation.clustered import (
     ceiling_interval,
     difference_interval,
-    logit_interval,
     t_quantile,
     wilson_interval,
 )
-from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, IntArray, LabelsLike
+from empathy_geometry.evaluation.placements import (
+    auroc_contributions,
+    inflated_method,
+    mean_auroc,
+    one_vs_rest_problems,
+)
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_names
 from empathy_geometry.foundation.estimate import Estimate
 
@@ -51,7 +56,7 @@ def auroc(
     s = as_float_array(scores, "scores", ndim=1)
     y = as_binary(labels, "labels", len(s))
     name = "DeLong" if groups is None else "Obuchowski"
-    return _mean_auroc([(s, y)], as_groups(groups, len(s)), level, inflation, f"{name}, logit scale")
+    return mean_auroc([(s, y)], as_groups(groups, len(s)), level, inflation, f"{name}, logit scale")
 
 
 def macro_auroc(
@@ -91,7 +96,7 @@ def macro_auroc(
             f"{classes[:8].tolist()}; try auroc for two classes"
         )
     one_vs_rest = [(s[:, k], truth == c) for k, c in enumerate(classes)]
-    return _mean_auroc(one_vs_rest, as_groups(groups, len(s)), level, inflation, "clustered macro average, logit scale")
+    return mean_auroc(one_vs_rest, as_groups(groups, len(s)), level, inflation, "clustered macro average, logit scale")
 
 
 def auroc_excess(
@@ -137,7 +142,7 @@ def auroc_excess(
     metric = auroc if s.ndim == 1 else macro_auroc
     group = as_groups(groups, len(s))
     own, found = metric(s, labels, groups=groups, level=level, inflation=inflation), {}
-    own_parts = _contributions(_one_vs_rest(s, labels), group)
+    own_parts = auroc_contributions(one_vs_rest_problems(s, labels), group)
     for name, other in baselines.items():
         b = as_float_array(other, f"baseline {name!r}", ndim=s.ndim)
         if b.shape != s.shape:
@@ -145,7 +150,7 @@ def auroc_excess(
         factor = 1.0 if baseline_inflation is None else baseline_inflation.get(name, 1.0)
         theirs = metric(b, labels, groups=groups, level=level, inflation=factor)
         difference = own.value - theirs.value
-        parts = _contributions(_one_vs_rest(b, labels), group)
+        parts = auroc_contributions(one_vs_rest_problems(b, labels), group)
         if parts is not None and not parts.any() and theirs.low is None:
             # Scores that are the same for both classes of every scenario know nothing, for certain (up to rounding).
             theirs = replace(theirs, low=theirs.value, high=theirs.value)
@@ -246,7 +251,7 @@ def d_prime(
     contributions = np.sqrt(inflation * (n_groups - 1) / n_groups) * (left_out - left_out.mean())
     half = t_quantile(contributions, level) * float(np.sqrt((contributions**2).sum()))
     return Estimate(
-        value, value - half, value + half, level, len(s), n_groups, _said("jackknife over groups", inflation)
+        value, value - half, value + half, level, len(s), n_groups, inflated_method("jackknife over groups", inflation)
     )
 
 
@@ -286,7 +291,7 @@ def accuracy(
     if not contributions.any():
         return Estimate(share, None, None, level, len(truth), n_groups, "no interval: all groups alike")
     low, high = wilson_interval(share, contributions, level)
-    return Estimate(share, low, high, level, len(truth), n_groups, _said("Wilson, clustered", inflation))
+    return Estimate(share, low, high, level, len(truth), n_groups, inflated_method("Wilson, clustered", inflation))
 
 
 def forced_choice(scores: ArrayLike, labels: LabelsLike, *, groups: LabelsLike, level: float = 0.95) -> Estimate:
@@ -328,67 +333,6 @@ def gaussian_deviation(area: float, distance: float) -> float:
     return area - float(norm.cdf(distance / np.sqrt(2)))
 
 
-def _one_vs_rest(s: FloatArray, labels: LabelsLike) -> list[tuple[FloatArray, BoolArray]]:
-    if s.ndim == 1:
-        return [(s, as_binary(labels, "labels", len(s)))]
-    truth = as_names(labels, "labels", len(s))
-    return [(s[:, k], truth == c) for k, c in enumerate(np.unique(truth))]
-
-
-def _mean_auroc(
-    problems: list[tuple[FloatArray, BoolArray]], group: IntArray, level: float, inflation: float, method: str
-) -> Estimate:
-    """Mean AUROC of several one-vs-rest problems on the same rows, with its interval."""
-    n, n_groups = len(group), int(group.max()) + 1
-    area = float(np.mean([_area(s, y) for s, y in problems]))
-    if area in (0.0, 1.0):
-        units = min(_independent_comparisons(y, group) for _, y in problems)
-        low, high = ceiling_interval(area, units, level)
-        return Estimate(area, low, high, level, n, n_groups, f"exact bound at the ceiling, {units} units")
-    contributions = _contributions(problems, group)
-    if contributions is None:
-        return Estimate(area, None, None, level, n, n_groups, "no interval: a class has one group only")
-    if not contributions.any():
-        return Estimate(area, None, None, level, n, n_groups, "no interval: all groups alike")
-    low, high = logit_interval(area, contributions * np.sqrt(inflation), level)
-    return Estimate(area, low, high, level, n, n_groups, _said(method, inflation))
-
-
-def _said(method: str, inflation: float) -> str:
-    return method if inflation == 1 else f"{method}, variance x {inflation:.2f} for shared training rows"
-
-
-def _area(s: FloatArray, y: BoolArray) -> float:
-    n_positive = int(y.sum())
-    above = rankdata(s)[y].sum() - n_positive * (n_positive + 1) / 2
-    return float(above / (n_positive * (len(y) - n_positive)))
-
-
-def _contributions(problems: list[tuple[FloatArray, BoolArray]], group: IntArray) -> FloatArray | None:
-    """Contribution of each group to the deviation of the mean AUROC, [n_groups]; their squares sum to its variance.
-
-    sum_i (V10_i - A) / M over the group's positives and sum_j (V01_j - A) / N over its negatives, each inflated by
-    I / (I - 1) for the number I of groups that have the class. None if a class has one group only.
-    """
-    n_groups = int(group.max()) + 1
-    total = np.zeros(n_groups)
-    for s, y in problems:
-        m, n = int(y.sum()), int((~y).sum())
-        ranks = rankdata(s)
-        area = (ranks[y].sum() - m * (m + 1) / 2) / (m * n)
-        placed_positive = (ranks[y] - rankdata(s[y])) / n
-        placed_negative = 1 - (ranks[~y] - rankdata(s[~y])) / m
-        for placed, chosen, count in ((placed_positive, y, m), (placed_negative, ~y, n)):
-            holding = len(np.unique(group[chosen]))
-            if holding < 2:
-                return None
-            part = np.bincount(group[chosen], placed - area, minlength=n_groups)
-            total += np.sqrt(holding / (holding - 1)) * part / count
-    total /= len(problems)
-    # Rounding must not pass for variation where every placement is the same.
-    return np.where(np.abs(total) > 1e-12, total, 0.0)
-
-
 def _d_prime_of_sums(sums: FloatArray, gap: float) -> FloatArray:
     """The d' of counts, sums and sums of squares [class, power, ...] of scores from whose classes `gap` was taken."""
     count, first, second = sums[:, 0], sums[:, 1], sums[:, 2]
@@ -397,11 +341,3 @@ def _d_prime_of_sums(sums: FloatArray, gap: float) -> FloatArray:
         variance = np.where(count > 1.5, (second - count * mean**2) / (count - 1), np.nan)
         value: FloatArray = (gap + mean[0] - mean[1]) / np.sqrt(variance.sum(axis=0) / 2)
     return value
-
-
-def _independent_comparisons(y: BoolArray, group: IntArray) -> int:
-    """How many comparisons of a positive with a negative share no group."""
-    positive, negative = set(group[y].tolist()), set(group[~y].tolist())
-    both = len(positive & negative)
-    only_positive, only_negative = len(positive) - both, len(negative) - both
-    return both + min(only_positive, only_negative)

@@ -154,7 +154,8 @@ def permutation_test(
         n_splits: Number of folds.
         folds: Folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=fold_seed)`.
         fold_seed: Of the folds; `cross_validate(..., seed=fold_seed)` has the same ones.
-        chunk_size: Permutations solved at once; bounds the memory and does not change the result.
+        chunk_size: Permutations solved at once; bounds the memory and does not change the result. The permuted labels
+            themselves take two bytes a row and permutation.
         device: "auto" (a CUDA device if there is one), or a torch device.
         progress: Show a bar where the run takes longer than two seconds and the terminal can.
 
@@ -182,7 +183,7 @@ def permutation_test(
     used = data.folds(folds, n_splits=n_splits, seed=fold_seed)
     allowed = label_permutations(data.codes, groups=data.groups, scheme=scheme)
     # The true labels are the first row, so that they meet exactly what the permuted ones meet.
-    codes = np.concatenate([data.codes[None], allowed.draw(n_permutations, rng=as_rng(rng))])
+    codes = np.concatenate([data.codes[None].astype(np.int16), allowed.draw(n_permutations, rng=as_rng(rng))])
     _check_training_parts(codes, used, len(data.classes))
     fits = all(solvable(probe, len(f.train), data.values.shape[-1]) for f in used)
     run = _batched if fits else _one_by_one
@@ -245,7 +246,7 @@ def _batched(
     chunks = [slice(start, start + size) for start in range(0, len(codes), size)]
     candidates = [(pos, layer) for pos in range(data.n_positions) for layer in range(len(data.layers))]
     values = np.empty((len(candidates), len(codes)))
-    compact = torch.from_numpy(codes.astype(np.int16))
+    compact = torch.from_numpy(codes)
     index = [(torch.from_numpy(f.train).to(where), torch.from_numpy(f.test).to(where)) for f in folds]
     bar = tqdm(total=values.size, desc="permutations", unit="fit", delay=2, disable=None if progress else True)
     with bar:
@@ -253,7 +254,7 @@ def _batched(
             rows = torch.as_tensor(data.rows(layer, pos)).to(where)
             geometries = [FoldGeometry.from_rows(rows[train], rows[test], scale=probe.scale) for train, test in index]
             for chunk in chunks:
-                labels = compact[chunk].to(where).long()
+                labels = compact[chunk].to(where)
                 values[i, chunk] = (
                     _statistic(probe, geometries, index, labels, len(data.classes), statistic).cpu().numpy()
                 )
@@ -271,7 +272,7 @@ def _statistic(
 ) -> Tensor:
     onehot = as_onehot(labels, n_classes)
     held_out = [
-        solve(probe, geometry, onehot.index_select(2, train), tolerance=_TOLERANCE)
+        solve(probe, geometry, _columns(onehot, train), tolerance=_TOLERANCE)
         for geometry, (train, _) in zip(geometries, index, strict=True)
     ]
     tested = labels.index_select(1, torch.cat([test for _, test in index]))
@@ -279,6 +280,13 @@ def _statistic(
         return (torch.cat([s.predicted for s in held_out], dim=1) == tested).double().mean(dim=1)
     scores = torch.cat([s.standardised for s in held_out], dim=2)
     return one_vs_rest(scores, tested, "d_prime" if statistic == "d_prime" else "auroc")
+
+
+def _columns(onehot: Tensor, rows: Tensor) -> Tensor:
+    # numpy takes columns twice as fast on a CPU.
+    if onehot.device.type == "cpu":
+        return torch.from_numpy(onehot.numpy().take(rows.numpy(), axis=2))
+    return onehot.index_select(2, rows)
 
 
 def _one_by_one(
@@ -295,7 +303,7 @@ def _one_by_one(
     bar = tqdm(total=values.size, desc="permutations", unit="fit", delay=2, disable=None if progress else True)
     with bar:
         for j, labels in enumerate(codes):
-            permuted = replace(data, codes=labels)
+            permuted = replace(data, codes=labels.astype(np.int64))
             for i in range(len(values)):
                 pos, layer = divmod(i, len(data.layers))
                 scores = np.zeros((1 if data.binary else len(data.classes), data.n))

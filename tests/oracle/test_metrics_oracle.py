@@ -7,7 +7,8 @@ from sklearn.metrics import accuracy_score, adjusted_rand_score, roc_auc_score, 
 from statsmodels.stats.proportion import proportion_confint
 
 from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
-from empathy_geometry.evaluation.metrics import _contributions, accuracy, auroc, d_prime, forced_choice, macro_auroc
+from empathy_geometry.evaluation.metrics import accuracy, auroc, d_prime, forced_choice, macro_auroc
+from empathy_geometry.evaluation.placements import auroc_contributions
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -35,7 +36,7 @@ def test_singleton_variance_is_delong_by_the_definition():
     wins = (positive[:, None] > negative[None, :]).astype(float)
     expected = wins.mean(axis=1).var(ddof=1) / 25 + wins.mean(axis=0).var(ddof=1) / 40
     s, y = np.r_[positive, negative], np.repeat([True, False], [25, 40])
-    parts = _contributions([(s, y)], np.arange(65))
+    parts = auroc_contributions([(s, y)], np.arange(65))
     assert (parts**2).sum() == pytest.approx(expected, rel=1e-12)
 
 
@@ -49,7 +50,7 @@ def test_clustered_variance_is_obuchowski_by_the_definition():
     b = np.bincount(group[~y], wins.mean(axis=0) - area)
     scale = 15 / 14
     expected = scale * ((a**2).sum() / 30**2 + (b**2).sum() / 30**2 + 2 * (a * b).sum() / 30**2)
-    assert (_contributions([(s, y)], group) ** 2).sum() == pytest.approx(expected, rel=1e-12)
+    assert (auroc_contributions([(s, y)], group) ** 2).sum() == pytest.approx(expected, rel=1e-12)
 
 
 def test_d_prime_equals_pingouins_cohen_d_for_equal_sizes():

@@ -9,7 +9,6 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
 
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.geometry.probes import PROBE_KINDS, Probe
@@ -42,11 +41,6 @@ def test_direction_is_the_gradient_in_raw_space(kind):
     step = 1e-3 * np.eye(9)
     gradient = (probe.decision_function(X[:1] + step) - probe.decision_function(X[:1])) / 1e-3
     assert np.allclose(probe.directions().numpy()[0], gradient, rtol=1e-4, atol=1e-6 * np.abs(gradient).max())
-
-
-@pytest.mark.parametrize("kind", PROBE_KINDS)
-def test_probe_is_an_sklearn_estimator(kind):
-    check_estimator(Probe(kind), on_skip=None)
 
 
 @pytest.mark.parametrize("shape", [(30, 8), (20, 90)])
