@@ -151,7 +151,7 @@ def auroc_excess(
         theirs = metric(b, labels, groups=groups, level=level, inflation=factor)
         difference = own.value - theirs.value
         parts = auroc_contributions(one_vs_rest_problems(b, labels), group)
-        if parts is not None and not parts.any() and theirs.low is None:
+        if parts is not None and np.abs(parts).max() < 1e-9 and theirs.low is None:
             # Scores that are the same for both classes of every scenario know nothing, for certain (up to rounding).
             theirs = replace(theirs, low=theirs.value, high=theirs.value)
         if own.low is None or theirs.low is None or own_parts is None or parts is None:
