@@ -9,7 +9,7 @@ import empathy_geometry
 
 ROOT = Path(empathy_geometry.__file__).parent
 
-# From the ground up. A study's `save` needs figures and files, so plots lie below studies.
+# From the ground up. A study's `save` draws figures and writes a report, so both lie below studies.
 LAYERS = (
     "foundation",
     "texts",
@@ -22,10 +22,17 @@ LAYERS = (
     "dimensionality",
     "similarity",
     "steering",
+    "causal",
+    "sae",
+    "planted",
     "plots",
+    "report",
     "pitfalls",
     "studies",
+    "ratings",
     "__init__",
+    "command_line",
+    "__main__",
 )
 
 

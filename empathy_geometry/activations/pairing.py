@@ -32,6 +32,22 @@ def paired_differences(
         >>> d.ravel().tolist(), g.tolist()
         ([3.0, 1.0], ['a', 'b'])
     """
+    up, down, names = paired_means(values, labels, groups, positive=positive, negative=negative)
+    return up - down, names
+
+
+def paired_means(
+    values: ArrayLike, labels: LabelsLike, groups: LabelsLike, *, positive: str, negative: str
+) -> tuple[FloatArray, FloatArray, np.ndarray]:
+    """Means of the positive and of the negative rows within each group, so that row i of both is one scenario.
+
+    Arguments and errors are those of `paired_differences`, which is the difference of the two.
+
+    Example:
+        >>> up, down, g = paired_means([[1.], [4.]], ["n", "p"], ["a", "a"], positive="p", negative="n")
+        >>> up.tolist(), down.tolist()
+        ([[4.0]], [[1.0]])
+    """
     x = as_matrix(values, "values")
     label, group = as_names(labels, "labels", len(x)), as_names(groups, "groups", len(x))
     check_classes(label, positive, negative)
@@ -44,13 +60,16 @@ def paired_differences(
     if unpaired.any():
         raise ValueError(
             f"pairs need both classes in a group; {int(unpaired.sum())} group(s) have only one, such as "
-            f"{names[unpaired][0]!r}. Drop them, or use a method without pairs"
+            f"{names[unpaired][0]!r}. Drop them, or use a method without pairs, such as 'mean_difference'"
         )
     paired = n_positive > 0
     sums = np.zeros((2, len(names), x.shape[1]))
     np.add.at(sums[0], index[is_positive], x[is_positive])
     np.add.at(sums[1], index[is_negative], x[is_negative])
-    return sums[0][paired] / n_positive[paired, None] - sums[1][paired] / n_negative[paired, None], names[paired]
+    up, down = (
+        total[paired] / count[paired, None] for total, count in zip(sums, (n_positive, n_negative), strict=True)
+    )
+    return up, down, names[paired]
 
 
 def check_classes(labels: np.ndarray, positive: str, negative: str) -> None:

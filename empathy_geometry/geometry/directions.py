@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from empathy_geometry.activations.pairing import check_classes
+from empathy_geometry.activations.pairing import check_classes, paired_means
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Layer
+from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer
 from empathy_geometry.foundation._validation import as_matrix, as_names, check_choice
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.geometry.cosine import cosine
@@ -307,7 +307,14 @@ def _from_classes(
         up_groups = as_names(groups[0], "groups of the positive rows", len(up))
         down_groups = as_names(groups[1], "groups of the negative rows", len(down))
     if method in PAIRED_METHODS:
-        up, down, up_groups = _paired_means(up, down, up_groups, down_groups)
+        labels = np.repeat(["positive", "negative"], [len(up), len(down)])
+        up, down, up_groups = paired_means(
+            np.concatenate([up, down]),
+            labels,
+            np.concatenate([up_groups, down_groups]),
+            positive="positive",
+            negative="negative",
+        )
         down_groups = up_groups
     vector = fit_vector(method, up, down)
     norm = float(np.linalg.norm(vector))
@@ -330,24 +337,6 @@ def _from_classes(
 
 def _hash(rows: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
-
-
-def _paired_means(
-    up: FloatArray, down: FloatArray, up_groups: np.ndarray, down_groups: np.ndarray
-) -> tuple[FloatArray, FloatArray, np.ndarray]:
-    """Class means within each scenario, so that row i of both is one scenario."""
-    names = np.union1d(up_groups, down_groups)
-    lonely = [g for g in names if g not in set(up_groups.tolist()) or g not in set(down_groups.tolist())]
-    if lonely:
-        raise ValueError(
-            f"pairs need both classes in a group; {len(lonely)} group(s) have only one, such as {lonely[0]!r}. "
-            f"Drop them, or use method='mean_difference'"
-        )
-    return (
-        np.stack([up[up_groups == g].mean(axis=0) for g in names]),
-        np.stack([down[down_groups == g].mean(axis=0) for g in names]),
-        names,
-    )
 
 
 def _check_paired(positive: ArrayLike, negative: ArrayLike) -> None:

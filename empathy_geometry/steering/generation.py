@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from empathy_geometry.activations.batching import batches
 from empathy_geometry.foundation._types import FloatArray, Layer, Seed
 from empathy_geometry.foundation._validation import as_rng
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -202,8 +203,5 @@ def _logit_batches(model: HookedModel, rows: Sequence[Sequence[int]]) -> Iterato
     """Row indices by falling length, so many that their logits fit the memory budget."""
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
     columns = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
-    start = 0
-    while start < len(order):
-        size = max(1, columns // len(rows[order[start]]))
-        yield order[start : start + size]
-        start += size
+    for run in batches(np.array([len(rows[i]) for i in order]), "auto", columns):
+        yield order[run]

@@ -7,6 +7,7 @@ import torch
 
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.nulls import random_directions
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.geometry.directions import ConceptDirection
 
@@ -41,8 +42,8 @@ def random_controls(
     )
     found = {}
     for i in range(n_each):
-        vector = rng.standard_normal(direction.d_model)
-        found[f"isotropic {i + 1}"] = _like(direction, vector, "isotropic")
+        vector = random_directions(1, d_model=direction.d_model, rng=rng)[0]
+        found[f"isotropic {i + 1}"] = _like(direction, vector.numpy(), "isotropic")
     for i in range(n_each):
         signs = rng.permutation(np.where(np.arange(len(differences)) % 2, 1.0, -1.0))
         found[f"shuffled labels {i + 1}"] = _like(direction, signs @ differences / len(differences), "shuffled labels")

@@ -28,6 +28,7 @@ from empathy_geometry.steering.search import search_sweep
 from empathy_geometry.studies.bandwidth_factors import BandwidthFactors, product
 from empathy_geometry.studies.sae import sae_agreement
 from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
 
 _FEWEST_SCENARIOS = 12
 _FEWEST_FOR_TRANSFER = 4
@@ -354,17 +355,13 @@ def _steering_prompts(texts: LabeledTexts, negative: str, n_prompts: int, seed: 
             if queues[c] and len(chosen) < n_prompts:
                 chosen.append(queues[c].pop(0))
                 seen.add(str(neutral.groups[chosen[-1]]))
-    prompts = [
-        p if p else t for p, t in zip(_prompt_texts(neutral, chosen), [neutral.texts[i] for i in chosen], strict=True)
-    ]
-    return prompts, sorted(seen)
+    return [_user_message(neutral, i) for i in chosen], sorted(seen)
 
 
-def _prompt_texts(texts: LabeledTexts, rows: Sequence[int]) -> list[str]:
+def _user_message(texts: LabeledTexts, row: int) -> str:
     """What the user says: the prompt of a prompt + response text, else the text itself."""
-    if texts.prompts is None:
-        return [""] * len(rows)
-    return [texts.prompts[i].removesuffix("Response: ").strip() for i in rows]
+    prompt = "" if texts.prompts is None else texts.prompts[row].removesuffix(RESPONSE_SEPARATOR).strip()
+    return prompt or texts.texts[row]
 
 
 def _most_chosen(layers: Sequence[Layer]) -> Layer:
