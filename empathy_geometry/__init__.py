@@ -26,6 +26,7 @@ from empathy_geometry.models.loading import load_model
 from empathy_geometry.steering.coherence import Coherence, coherence
 from empathy_geometry.steering.generation import Continuations, generate
 from empathy_geometry.steering.hook import SteeringHook
+from empathy_geometry.steering.interval_censored import Crossings, crossings
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
@@ -45,6 +46,7 @@ __all__ = [
     "ConceptDirection",
     "Continuations",
     "CosineWarning",
+    "Crossings",
     "Erasure",
     "Estimate",
     "Evaluation",
@@ -64,6 +66,7 @@ __all__ = [
     "auroc_excess",
     "coherence",
     "cross_validate",
+    "crossings",
     "d_prime",
     "datasets",
     "description_length",

@@ -1,14 +1,19 @@
 """How far a direction can be steered before the text breaks: a crossing with an interval, or a censored bound."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
-from empathy_geometry.foundation._validation import as_float_array, as_rng, check_choice
+from empathy_geometry.foundation._validation import as_rng, check_choice
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.steering.interval_censored import check_grid, crossings
 from empathy_geometry.steering.sweep import SteeringSweep
+
+RangeMethod = Literal["isotonic", "turnbull"]
+RANGE_METHODS: tuple[RangeMethod, ...] = ("isotonic", "turnbull")
 
 DEFAULT_THRESHOLD = 0.7
 """The reference study's threshold; for the perplexity part it means 0.357 nats per token."""
@@ -19,21 +24,25 @@ def steering_range(
     *,
     threshold: float = DEFAULT_THRESHOLD,
     sign: int = 1,
+    method: RangeMethod = "isotonic",
     level: float = 0.95,
     n_resamples: int = 2000,
     rng: Seed = 0,
 ) -> Estimate:
-    """The |alpha| at which mean coherence first falls below the threshold, on one side of zero.
+    """The |alpha| at which coherence first falls below the threshold, on one side of zero.
 
-    Coherence against |alpha| is fitted by a decreasing isotonic regression over all prompts and the crossing is
-    interpolated, so a grid point that passes by luck beyond a failing one does not count. If there is no crossing
+    "isotonic": where the mean over prompts crosses. Coherence against |alpha| is fitted by a decreasing isotonic
+    regression over all prompts and the crossing is interpolated, so a grid point that passes by luck beyond a failing
+    one does not count. "turnbull": the median of the prompts' own crossings, each of which is only known to lie
+    between two alphas of the grid; see `crossings`, which also gives their distribution. If there is no crossing
     in the grid, the estimate is the largest |alpha| tried, right-censored, and prints as ">= alpha". The interval
     resamples prompts.
 
     Args:
         sweep: A sweep whose grid reaches to that side.
-        threshold: In (0, 1).
+        threshold: In (0, 1); `calibrate_threshold` finds one for a model.
         sign: 1 for positive alphas, -1 for negative ones.
+        method: See above.
         level: Coverage of the interval.
         n_resamples: Bootstrap resamples.
         rng: Seed of the bootstrap.
@@ -45,6 +54,10 @@ def steering_range(
         ValueError: no alphas on that side, or options out of range.
     """
     check_choice(sign, "sign", (1, -1))
+    check_choice(method, "method", RANGE_METHODS)
+    if method == "turnbull":
+        found = crossings(sweep, threshold=threshold, sign=sign, level=level, n_resamples=n_resamples, rng=rng)
+        return _named(found.median, sweep, sign)
     side = (sign * sweep.alphas) >= 0
     magnitudes = np.abs(sweep.alphas[side])
     estimate = crossing(
@@ -55,7 +68,7 @@ def steering_range(
         n_resamples=n_resamples,
         rng=rng,
     )
-    return replace(estimate, method=f"{estimate.method}; alpha in {sweep.units}, sign {sign:+d}")
+    return _named(estimate, sweep, sign)
 
 
 def crossing(
@@ -82,16 +95,7 @@ def crossing(
         >>> round(float(e), 3), crossing([0.0, 1.0], [[1.0, 1.0], [0.9, 0.9]]).censored
         (1.4, 'right')
     """
-    x = as_float_array(magnitudes, "magnitudes", ndim=1)
-    y = as_float_array(coherence, "coherence", ndim=2)
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold must lie strictly between 0 and 1, got {threshold}; try 0.7")
-    if len(x) != len(y):
-        raise ValueError(f"coherence must be [{len(x)}, n_prompts], got {tuple(y.shape)}")
-    if len(x) < 2 or x.min() != 0 or x.max() == 0:
-        raise ValueError(f"the grid must hold 0 and at least one alpha on this side, got |alpha| {x.tolist()}")
-    order = np.argsort(x, kind="stable")
-    x, y = x[order], y[order]
+    x, y = check_grid(magnitudes, coherence, threshold)
     value, found = _first_crossing(x, y.mean(axis=1), threshold)
     n_prompts = y.shape[1]
     if n_prompts < 2:
@@ -126,6 +130,10 @@ def _first_crossing(x: FloatArray, y: FloatArray, threshold: float) -> tuple[flo
         return 0.0, True
     drop = fitted[k - 1] - fitted[k]
     return float(x[k - 1] + (x[k] - x[k - 1]) * (fitted[k - 1] - threshold) / drop), True
+
+
+def _named(estimate: Estimate, sweep: SteeringSweep, sign: int) -> Estimate:
+    return replace(estimate, method=f"{estimate.method}; alpha in {sweep.units}, sign {sign:+d}")
 
 
 def _censored(found: bool) -> str | None:
