@@ -1,0 +1,1 @@
+"""Causal tests: directions edited inside the forward pass, read out elsewhere, against directions that mean nothing."""

@@ -1,0 +1,108 @@
+"""Does the readout follow the dose, scenario by scenario?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from empathy_geometry.foundation._types import ArrayLike, FloatArray
+from empathy_geometry.foundation._validation import as_float_array
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.jackknife import jackknife_interval
+
+
+@dataclass(frozen=True, eq=False)
+class DoseResponse:
+    """A readout at every dose.
+
+    Attributes:
+        alphas: Doses, 0 among them, ascending, [n_alphas].
+        response: Shift of the readout against dose 0, in standard deviations, [n_alphas, n_scenarios].
+        slope: Standard deviations per unit of alpha, least squares through all doses, mean over scenarios.
+        spearman: Rank correlation of readout and dose within a scenario, mean over scenarios.
+        opposed: Share of scenarios whose slope is negative: texts that move the other way.
+    """
+
+    alphas: FloatArray
+    response: FloatArray
+    slope: Estimate
+    spearman: Estimate
+    opposed: float
+
+    def __str__(self) -> str:
+        return f"slope {self.slope}, Spearman {self.spearman}, {self.opposed:.0%} of scenarios the other way"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return {
+            "alphas": self.alphas.tolist(),
+            "response": self.response.tolist(),
+            "slope": self.slope.to_dict(),
+            "spearman": self.spearman.to_dict(),
+            "opposed": self.opposed,
+        }
+
+
+def dose_response(alphas: ArrayLike, response: ArrayLike, *, level: float = 0.95) -> DoseResponse:
+    """Slope, rank correlation and share of opposed scenarios from the readout at every dose.
+
+    Args:
+        alphas: Doses, [n_alphas].
+        response: Readout of each scenario at each dose, [n_alphas, n_scenarios].
+        level: Coverage of the intervals (a jackknife over scenarios).
+
+    Raises:
+        ValueError: fewer than two doses, or shapes do not fit.
+
+    Example:
+        >>> print(dose_response([-1.0, 0.0, 1.0], [[-2.0, -1.0], [0.0, 0.0], [2.0, 1.0]]))
+        slope 1.500 [-4.853, 7.853], Spearman 1.000 [1.000, 1.000], 0% of scenarios the other way
+    """
+    x, y = as_float_array(alphas, "alphas", ndim=1), as_float_array(response, "response", ndim=2)
+    if len(np.unique(x)) < 2 or len(x) != len(y):
+        raise ValueError(
+            f"response must be [n_alphas, n_scenarios] for two doses at least, got {x.shape} and {y.shape}"
+        )
+    order = np.argsort(x)
+    x, y = x[order], y[order]
+    centred = x - x.mean()
+    slopes: FloatArray = centred @ y / float(centred @ centred)
+    return DoseResponse(
+        x,
+        y,
+        mean_over_scenarios(slopes, level=level),
+        mean_over_scenarios(_spearman(x, y), level=level),
+        float((slopes < 0).mean()),
+    )
+
+
+def mean_over_scenarios(values: FloatArray, *, level: float = 0.95) -> Estimate:
+    """Mean with its interval over scenarios; no interval for fewer than two.
+
+    Example:
+        >>> print(mean_over_scenarios(np.array([1.0, 1.0, 1.0])))
+        1.000 [1.000, 1.000]
+    """
+    return over_scenarios(lambda kept: float(values[kept].mean()), len(values), level=level)
+
+
+def over_scenarios(statistic: Callable[[FloatArray], float], n: int, *, level: float = 0.95) -> Estimate:
+    """A statistic of scenarios, given as booleans [n], with a jackknife interval over them."""
+    everything = np.ones(n, dtype=bool)
+    value = float(statistic(everything))
+    if n < 2:
+        return Estimate(value, None, None, level, n, n, "one scenario: no interval")
+    left_out = [float(statistic(np.arange(n) != i)) for i in range(n)]
+    interval = jackknife_interval(value, left_out, level=level)
+    low, high = (None, None) if interval is None else interval
+    return Estimate(value, low, high, level, n, n, "jackknife over scenarios")
+
+
+def _spearman(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Rank correlation of each column of y with x; 0 for a column that does not vary."""
+    ranks, ranked = rankdata(x), np.asarray(rankdata(y, axis=0))
+    a, b = ranks - ranks.mean(), ranked - ranked.mean(axis=0)
+    scale = np.sqrt(float(a @ a) * (b**2).sum(axis=0))
+    return np.asarray(np.where(scale > 0, a @ b / np.where(scale > 0, scale, 1.0), 0.0))
