@@ -1,0 +1,96 @@
+"""Figures take a result or what its `to_dict()` wrote, so that a report can be drawn from saved JSON alone."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from empathy_geometry.evaluation.permutation import PermutationTest
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.estimate import Estimate
+
+
+def read_result(result: object, what: str, needed: Iterable[str]) -> Mapping[str, Any]:
+    """The fields of a result as plain values, whether it came as an object or as JSON.
+
+    Args:
+        result: An object with `to_dict()`, or a mapping of that form.
+        what: Name of the result's class, for the error.
+        needed: Fields that must be there.
+
+    Raises:
+        TypeError: neither a result nor a mapping.
+        ValueError: a needed field is missing.
+    """
+    found = result if isinstance(result, Mapping) else getattr(result, "to_dict", lambda: None)()
+    if not isinstance(found, Mapping):
+        raise TypeError(f"expected a {what} or what its to_dict() gives, got {type(result).__name__}")
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise ValueError(f"this is no {what}: it lacks {', '.join(missing)} (it has {', '.join(map(str, found))})")
+    return found
+
+
+def read_estimate(value: object) -> Estimate:
+    """An estimate from an `Estimate`, its JSON, or a number without interval.
+
+    Example:
+        >>> read_estimate({"value": 0.5, "low": 0.25, "high": 0.75}).high, float(read_estimate(2))
+        (0.75, 2.0)
+    """
+    if isinstance(value, Estimate):
+        return value
+    if isinstance(value, Mapping):
+        known = {f.name for f in fields(Estimate)}
+        given = {k: v for k, v in value.items() if k in known}
+        # An unbounded value is None in JSON.
+        return Estimate(**(given | {"value": np.inf if given.get("value") is None else given["value"]}))
+    return Estimate(float(value))  # type: ignore[arg-type]
+
+
+def read_permutation(result: object) -> PermutationTest:
+    """A permutation test from itself or its JSON; of the latter only the mean of `layer_null` is right."""
+    if isinstance(result, PermutationTest):
+        return result
+    names = [f.name for f in fields(PermutationTest) if f.name != "layer_null"]
+    found = read_result(result, "PermutationTest", [*names, "layer_null_mean"])
+    arrays = {n: np.asarray(found[n]) for n in ("null_distribution", "layer_statistics", "layer_pvalues")}
+    given = {n: found[n] for n in names} | arrays | {"layers": tuple(found["layers"])}
+    return PermutationTest(**given, layer_null=np.asarray(found["layer_null_mean"])[:, None])
+
+
+def depth(layer: Layer) -> int:
+    """Place of a layer on an axis: the embedding is -1.
+
+    Example:
+        >>> depth("embed"), depth(3)
+        (-1, 3)
+    """
+    return -1 if layer == "embed" else int(layer)
+
+
+def interval_arms(estimates: Iterable[Estimate]) -> np.ndarray:
+    """Lengths below and above each value, [2, n], for matplotlib's `errorbar`; 0 where there is no interval.
+
+    Example:
+        >>> interval_arms([Estimate(2.0, 1.0, 5.0), Estimate(1.0)]).tolist()
+        [[1.0, 0.0], [3.0, 0.0]]
+    """
+    arms = [
+        (0.0 if e.low is None else max(e.value - e.low, 0.0), 0.0 if e.high is None else max(e.high - e.value, 0.0))
+        for e in estimates
+    ]
+    return np.array(arms, dtype=float).reshape(-1, 2).T
+
+
+def alpha_axis(sweep: Mapping[str, Any]) -> str:
+    """Label of an axis of steering strength, with its unit.
+
+    Example:
+        >>> alpha_axis({"units": "class_gap", "unit_length": 6.0})
+        'alpha (class gaps; one is 6 activation units)'
+    """
+    unit = {"raw": "activation units", "sd": "standard deviations"}.get(sweep["units"], f"{sweep['units']}s")
+    length = "" if sweep["units"] == "raw" else f"; one is {sweep['unit_length']:.3g} activation units"
+    return f"alpha ({unit.replace('_', ' ')}{length})"
