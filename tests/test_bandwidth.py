@@ -1,13 +1,14 @@
 """The main job end to end on a tiny model: everything is there, follows the texts, and repeats with its seed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
-from empathy_geometry.studies.bandwidth_factors import product
+from empathy_geometry.foundation.provenance import Provenance
 
 OPTIONS = {
     "n_prompts": 4,
@@ -41,7 +42,7 @@ def test_bandwidth_is_the_product_of_its_factors(result):
         float(c.dimensionality.participation_ratio) * float(c.range_positive)
     )
     assert result.control.name == "formal - casual"
-    assert set(result.random) == {"isotropic 1", "shuffled labels 1"}
+    assert set(result.random) == {"isotropic 1", "covariance-matched 1", "shuffled labels 1"}
     assert result.layer in result.evaluation.chosen_layers
     assert 0 < result.permutation.pvalue <= 1
     assert len(result.transfer.names) == 5
@@ -91,10 +92,32 @@ def test_bad_input_is_named_before_anything_runs(model):
         eg.measure_bandwidth(object(), pairs)
 
 
-def test_product_keeps_censoring_and_combines_relative_errors():
-    a, b = eg.Estimate(4.0, 2.0, 8.0), eg.Estimate(3.0, 1.5, 6.0, censored="right")
-    both = product(a, b)
-    assert (float(both), both.censored) == (12.0, "right")
-    assert both.low == pytest.approx(12 * np.exp(-np.hypot(np.log(2), np.log(2))))
-    with pytest.raises(ValueError, match="must be positive"):
-        product(a, eg.Estimate(0.0, 0.0, 1.0))
+def test_the_interval_is_the_joint_one_and_bits_stand_beside_it(result):
+    c = result.concept
+    assert c.bandwidth.low is None or c.bandwidth.low < float(c.bandwidth) < c.bandwidth.high
+    assert "jackknife" in c.bandwidth.method or "no interval" in c.bandwidth.method
+    assert len(c.replicates.blocks) == 25  # as many as there are scenarios
+    assert sorted(n for b in c.replicates.blocks for n in b) == sorted(result.scenarios)
+    assert (c.bits is None) == bool(c.bits_missing)
+    assert "bits of alpha in the text" in str(result)
+
+
+def test_kept_activations_give_the_same_result_again(model, result, tmp_path):
+    texts = subset(eg.datasets.empathy_pairs(), 5)
+    options = OPTIONS | {"n_permutations": 9, "n_random": 0, "layer": 1, "layers": [1]}
+    first = eg.measure_bandwidth(model, texts, store=tmp_path / "kept", **options)
+    modified = {p: p.stat().st_mtime_ns for p in (tmp_path / "kept").rglob("*.safetensors")}
+    again = eg.measure_bandwidth(model, texts, store=tmp_path / "kept", **options)
+    assert modified
+    assert modified == {p: p.stat().st_mtime_ns for p in modified}
+    assert float(first.bandwidth) == float(again.bandwidth)
+    assert float(first.bandwidth) == float(eg.measure_bandwidth(model, texts, **options).bandwidth)
+
+
+def test_a_planted_result_says_so_in_title_files_and_provenance(result, tmp_path):
+    planted = replace(result, provenance=Provenance("planted", model={"name": "planted"}))
+    folder = planted.save(tmp_path)
+    assert str(planted).startswith("PLANTED")
+    assert all(p.name.startswith("PLANTED_") for p in folder.iterdir())
+    assert json.loads((folder / "PLANTED_bandwidth.json").read_text())["provenance"]["kind"] == "planted"
+    assert (folder / "PLANTED_bandwidth.md").read_text().startswith("# PLANTED DATA, NOT A MEASUREMENT")

@@ -24,8 +24,9 @@ def random_controls(
 ) -> dict[str, ConceptDirection]:
     """Random directions with the scales of `direction`, so that one alpha is one length for all.
 
-    "isotropic" ones are uniform on the sphere. "shuffled labels" ones are mean differences after swapping the classes
-    in a random half of the scenarios: they have the covariance of real differences but no concept.
+    "isotropic" ones are uniform on the sphere. "covariance-matched" ones are random combinations of the activations
+    about their mean, so that they lie where activations vary. "shuffled labels" ones are mean differences after
+    swapping the classes in a random half of the scenarios: they have the covariance of real differences but no concept.
 
     Args:
         direction: The concept's direction.
@@ -44,6 +45,9 @@ def random_controls(
     for i in range(n_each):
         vector = random_directions(1, d_model=direction.d_model, rng=rng)[0]
         found[f"isotropic {i + 1}"] = _like(direction, vector.numpy(), "isotropic")
+    drawn = random_directions(n_each, like=activations.layer(layer), kind="covariance", rng=rng) if n_each else ()
+    for i, vector in enumerate(drawn):
+        found[f"covariance-matched {i + 1}"] = _like(direction, vector.numpy(), "covariance-matched")
     for i in range(n_each):
         signs = rng.permutation(np.where(np.arange(len(differences)) % 2, 1.0, -1.0))
         found[f"shuffled labels {i + 1}"] = _like(direction, signs @ differences / len(differences), "shuffled labels")

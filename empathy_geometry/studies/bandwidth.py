@@ -11,26 +11,30 @@ import torch
 from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, position_name
-from empathy_geometry.dimensionality import dimensionality_of_activations
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.permutation import PermutationTest, permutation_test
 from empathy_geometry.evaluation.transfer import TransferMatrix, transfer_matrix
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.loading import HookedModel, check_model, model_identity
 from empathy_geometry.steering.hook import Units
 from empathy_geometry.steering.random_directions import random_controls
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
 from empathy_geometry.steering.search import search_sweep
-from empathy_geometry.studies.bandwidth_factors import BandwidthFactors, product
+from empathy_geometry.studies.bandwidth_factors import BandwidthFactors, measure_factors
+from empathy_geometry.studies.bandwidth_texts import (
+    check_pairs,
+    fewest_scenarios,
+    most_chosen,
+    steering_prompts,
+    two_classes,
+)
+from empathy_geometry.studies.result_files import kind_of, title
 from empathy_geometry.studies.sae import sae_agreement
 from empathy_geometry.texts.labeled_texts import LabeledTexts
-from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
 
-_FEWEST_SCENARIOS = 12
 _FEWEST_FOR_TRANSFER = 4
 
 
@@ -40,15 +44,17 @@ class Bandwidth:
 
     Attributes:
         concept: Dimensionality, steering ranges and their product for the concept.
-        control: The same for the control concept; None without one.
+        control: The same for the control concept; None without one, or where it has no direction (see `notes`).
         evaluation: Held-out probe with text-only baselines.
         permutation: Permutation test of the probe, corrected for the choice of the layer.
         transfer: Contexts x contexts; None where there are not two contexts of four scenarios at least.
-        random: Steering range (positive side) of random directions of equal length, by name: "isotropic ..." and
-            "shuffled labels ...", in the concept's units.
+        random: Steering range (positive side) of random directions of equal length, by name: "isotropic ...",
+            "covariance-matched ..." and "shuffled labels ...", in the concept's units.
         layer: Where dimensionality and steering were measured.
         layer_choice: "nested" or "given".
         sae: SAE agreement; None, because that step is not part of this run.
+        notes: Which parts could not be measured, and why.
+        scenarios: Names of the scenarios, in the order of the evaluation's group indices.
         provenance: Where every number came from.
     """
 
@@ -61,6 +67,8 @@ class Bandwidth:
     layer: Layer
     layer_choice: str
     sae: None
+    notes: tuple[str, ...]
+    scenarios: tuple[str, ...]
     provenance: Provenance
 
     @property
@@ -92,6 +100,7 @@ class Bandwidth:
             (f"steering range -, {c.sweep.units}", str(c.range_negative), _of(k, "range_negative")),
             ("steering range +, residual norms", str(c.range_in_norms), _of(k, "range_in_norms")),
             ("bandwidth = dimensionality x range +", str(c.bandwidth), _of(k, "bandwidth")),
+            ("bits of alpha in the text", _bits(c), "no control" if k is None else f"{k.name}: {_bits(k)}"),
         ]
         if self.random:
             table.append((f"range + of random directions, {c.sweep.units}", "", randoms))
@@ -105,9 +114,11 @@ class Bandwidth:
         first, second = (max(len(r[i]) for r in rows) for i in (0, 1))
         model = self.provenance.model.get("name", "?")
         control = "" if self.control is None else f"; control: {self.control.name}"
-        title = f"Bandwidth of {self.concept.name} in {model}, layer {self.layer} ({self.layer_choice}){control}"
+        heading = f"Bandwidth of {self.concept.name} in {model}, layer {self.layer} ({self.layer_choice}){control}"
         body = [f"  {a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
-        return "\n".join([title, f"  {'':<{first}}  {'concept':<{second}}  control / null", *body])
+        return "\n".join(
+            [title(heading, self.provenance.kind), f"  {'':<{first}}  {'concept':<{second}}  control / null", *body]
+        )
 
     __repr__ = __str__
 
@@ -125,6 +136,8 @@ class Bandwidth:
             "transfer": None if self.transfer is None else self.transfer.to_dict(),
             "random_directions": {name: e.to_dict() for name, e in self.random.items()},
             "sae": None,
+            "notes": list(self.notes),
+            "scenarios": list(self.scenarios),
         }
 
     def save(self, folder: str | Path) -> Path:
@@ -152,6 +165,7 @@ def measure_bandwidth(
     n_permutations: int = 500,
     n_random: int = 1,
     sae: object | None = None,
+    store: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Bandwidth:
@@ -179,6 +193,8 @@ def measure_bandwidth(
         n_permutations: Of the permutation test.
         n_random: Random directions of each kind.
         sae: Anything but None asks for the SAE step, which raises NotImplementedError.
+        store: Folder to keep the activations of `texts` in, so that a second run, or one that was interrupted, reads
+            them instead of computing them; see `extract_activations`.
         seed: Of every random choice.
         progress: Show bars (never when the output is not a terminal).
 
@@ -194,12 +210,12 @@ def measure_bandwidth(
     check_model(model)
     if sae is not None:
         sae_agreement(sae)
-    positive, negative = _classes(texts, positive, negative)
-    _check_pairs(texts, positive, negative)
+    positive, negative = two_classes(texts, positive, negative)
+    check_pairs(texts, positive, negative)
     if control is not None:
-        _check_pairs(control, *_classes(control, None, None))
-    prompts, held_out = _steering_prompts(texts, negative, n_prompts, seed)
-    acts = extract_activations(model, texts, layers=layers, position=position, progress=progress)
+        check_pairs(control, *two_classes(control, None, None))
+    prompts, held_out = steering_prompts(texts, negative, n_prompts, seed)
+    acts = _activations(model, texts, layers, position, store, progress)
     probe = Probe("logistic") if probe is None else probe
     evaluation = cross_validate(probe, acts, positive=positive, negative=negative, seed=seed)
     test = permutation_test(
@@ -212,15 +228,33 @@ def measure_bandwidth(
         fold_seed=seed,
         progress=progress,
     )
-    at = _most_chosen(evaluation.chosen_layers) if layer == "nested" else layer
+    at = most_chosen(evaluation.chosen_layers) if layer == "nested" else layer
     options = {"max_new_tokens": max_new_tokens, "progress": progress}
-    concept = _factors(model, acts, positive, negative, at, prompts, held_out, units, threshold, options, seed)
+
+    def factors(read: Activations, up: str, down: str) -> BandwidthFactors:
+        return measure_factors(
+            model,
+            read,
+            positive=up,
+            negative=down,
+            layer=at,
+            prompts=prompts,
+            prompt_names=held_out,
+            units=units,
+            threshold=threshold,
+            options=options,
+            seed=seed,
+        )
+
+    concept = factors(acts, positive, negative)
     controlled = None
+    notes: list[str] = []
     if control is not None:
-        up, down = _classes(control, None, None)
         control_acts = extract_activations(model, control, layers=[at], position=position, progress=progress)
-        none: list[str] = []
-        controlled = _factors(model, control_acts, up, down, at, prompts, none, units, threshold, options, seed)
+        try:
+            controlled = factors(control_acts, *two_classes(control, None, None))
+        except ValueError as error:  # the layer was chosen for the concept; the control may have no direction there
+            notes.append(f"no control: {error}")
     training = acts[np.flatnonzero(~np.isin(acts.groups, held_out))]
     randoms = {}
     for name, direction in random_controls(
@@ -229,12 +263,15 @@ def measure_bandwidth(
         sweep = search_sweep(model, direction, prompts, units=units, signs=(1,), threshold=threshold, options=options)
         randoms[name] = steering_range(sweep, threshold=threshold, rng=seed)
     transfer = None
-    fewest = _fewest_scenarios(texts)
+    fewest = fewest_scenarios(texts)
     if fewest >= _FEWEST_FOR_TRANSFER:
         single = replace(acts, values=acts.values[..., [acts.layers.index(at)], :], layers=(at,))
-        transfer = transfer_matrix(
-            probe, single, positive=positive, negative=negative, n_splits=min(5, fewest), seed=seed
-        )
+        try:
+            transfer = transfer_matrix(
+                probe, single, positive=positive, negative=negative, n_splits=min(5, fewest), seed=seed
+            )
+        except ValueError as error:  # where nothing is read, as in a model with random weights, nothing transfers
+            notes.append(f"no transfer: {error}")
     settings = {
         "position": position_name(position),
         "probe": " ".join(str(probe).split()),
@@ -258,118 +295,32 @@ def measure_bandwidth(
         layer=at,
         layer_choice="nested" if layer == "nested" else "given",
         sae=None,
-        provenance=Provenance("measured", model=model_identity(model), texts=hashes, seed=seed, settings=settings),
+        notes=tuple(notes),
+        scenarios=tuple(np.unique(acts.groups[np.isin(acts.labels, [positive, negative])]).tolist()),
+        provenance=Provenance(kind_of(model), model=model_identity(model), texts=hashes, seed=seed, settings=settings),
     )
 
 
-def _factors(
+def _activations(
     model: HookedModel,
-    acts: Activations,
-    positive: str,
-    negative: str,
-    layer: Layer,
-    prompts: Sequence[str],
-    held_out: Sequence[str],
-    units: Units,
-    threshold: float,
-    options: dict[str, Any],
-    seed: int,
-) -> BandwidthFactors:
-    # The null of neutral-minus-neutral differences takes two neutral rows for each difference.
-    null: Literal["neutral"] | None = "neutral" if (acts.labels == negative).sum() >= 2 * _FEWEST_SCENARIOS else None
-    measured = dimensionality_of_activations(
-        acts, positive=positive, negative=negative, layer=layer, null=null, rng=seed
-    )
-    training = acts[np.flatnonzero(~np.isin(acts.groups, list(held_out)))]
-    direction = ConceptDirection.from_activations(training, positive=positive, negative=negative, layer=layer)
-    if units not in direction.scales:
-        raise ValueError(
-            f"the direction of {positive} - {negative} at layer {layer} has no {units}: its class gap on held-out "
-            f"scenarios is not positive, so the concept has no direction here. Try another layer, or "
-            f"units='residual_norm'"
-        )
-    sweep = search_sweep(model, direction, prompts, units=units, threshold=threshold, options=options)
-    up = steering_range(sweep, threshold=threshold, sign=1, rng=seed)
-    down = steering_range(sweep, threshold=threshold, sign=-1, rng=seed)
-    return BandwidthFactors(
-        f"{positive} - {negative}",
-        measured,
-        direction,
-        sweep,
-        threshold,
-        up,
-        down,
-        product(measured.participation_ratio, up),
-    )
+    texts: LabeledTexts,
+    layers: Literal["all"] | Sequence[Layer],
+    position: Position,
+    store: str | Path | None,
+    progress: bool,
+) -> Activations:
+    if store is None:
+        return extract_activations(model, texts, layers=layers, position=position, progress=progress)
+    kept = extract_activations(model, texts, layers=layers, position=position, progress=progress, store=store)
+    return kept.activations()
 
 
-def _classes(texts: LabeledTexts, positive: str | None, negative: str | None) -> tuple[str, str]:
-    order = list(dict.fromkeys(texts.labels.tolist()))
-    if len(order) != 2 and (positive is None or negative is None):
-        raise ValueError(f"texts have the classes {order}; say which two with positive=... and negative=...")
-    if positive is None:
-        positive = next(c for c in order if c != negative)
-    if negative is None:
-        negative = next(c for c in order if c != positive)
-    return positive, negative
-
-
-def _check_pairs(texts: LabeledTexts, positive: str, negative: str) -> None:
-    """Raise before anything is computed if dimensionality could not be measured on these texts."""
-    chosen = [set(texts.groups[texts.labels == c].tolist()) for c in (positive, negative)]
-    lonely = sorted(chosen[0] ^ chosen[1])
-    if lonely:
-        raise ValueError(
-            f"{texts.name}: every scenario needs both {positive!r} and {negative!r}; {len(lonely)} have only one, "
-            f"such as {lonely[0]!r}. Drop them with texts.where(group=[...])"
-        )
-    if len(chosen[0]) < _FEWEST_SCENARIOS:
-        raise ValueError(
-            f"{texts.name}: bandwidth needs at least {_FEWEST_SCENARIOS} scenarios, got {len(chosen[0])}; write more"
-        )
-
-
-def _fewest_scenarios(texts: LabeledTexts) -> int:
-    """Scenarios of the smallest context; 0 where there are not two contexts to transfer between."""
-    if texts.contexts is None or len(np.unique(texts.contexts)) < 2:
-        return 0
-    return min(len(np.unique(texts.groups[texts.contexts == c])) for c in np.unique(texts.contexts))
-
-
-def _steering_prompts(texts: LabeledTexts, negative: str, n_prompts: int, seed: int) -> tuple[list[str], list[str]]:
-    """Neutral messages of scenarios spread over the contexts, and those scenarios, which the direction must not see."""
-    neutral = texts.where(label=negative)
-    if n_prompts < 2 or n_prompts > len(np.unique(neutral.groups)) // 2:
-        most = len(np.unique(neutral.groups)) // 2
-        raise ValueError(f"n_prompts must be from 2 to half the number of scenarios ({most}), got {n_prompts}")
-    contexts = np.full(len(neutral), "") if neutral.contexts is None else neutral.contexts
-    order = np.random.default_rng(seed).permutation(len(neutral))
-    names = np.unique(contexts)
-    queues = {c: [int(i) for i in order if contexts[i] == c] for c in names.tolist()}
-    chosen: list[int] = []
-    seen: set[str] = set()
-    while len(chosen) < n_prompts:
-        for c in names.tolist():
-            while queues[c] and str(neutral.groups[queues[c][0]]) in seen:
-                queues[c].pop(0)
-            if queues[c] and len(chosen) < n_prompts:
-                chosen.append(queues[c].pop(0))
-                seen.add(str(neutral.groups[chosen[-1]]))
-    return [_user_message(neutral, i) for i in chosen], sorted(seen)
-
-
-def _user_message(texts: LabeledTexts, row: int) -> str:
-    """What the user says: the prompt of a prompt + response text, else the text itself."""
-    prompt = "" if texts.prompts is None else texts.prompts[row].removesuffix(RESPONSE_SEPARATOR).strip()
-    return prompt or texts.texts[row]
-
-
-def _most_chosen(layers: Sequence[Layer]) -> Layer:
-    """The layer that most folds chose; among equals the middle one of their order."""
-    counts = {layer: list(layers).count(layer) for layer in layers}
-    best = [layer for layer, count in counts.items() if count == max(counts.values())]
-    numeric = sorted(best, key=lambda item: -1 if item == "embed" else int(item))
-    return numeric[len(numeric) // 2]
+def _bits(factors: BandwidthFactors) -> str:
+    """Short: the ceiling is the logarithm of the number of coherent alphas, the null permutes them within prompts."""
+    b = factors.bits
+    if b is None:
+        return "cannot be told"
+    return f"{Estimate.__str__(b)} of {b.ceiling:.2f}, 95 % point of the null {b.null_95:.2f}"
 
 
 def _of(control: BandwidthFactors | None, name: str) -> str:

@@ -1,15 +1,25 @@
 """Dimensionality and steering range of one concept, and their product."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import norm
 
-from empathy_geometry.dimensionality import Dimensionality
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.dimensionality import Dimensionality, dimensionality_of_activations
+from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
+from empathy_geometry.steering.hook import Units
+from empathy_geometry.steering.range import steering_range
+from empathy_geometry.steering.search import search_sweep
 from empathy_geometry.steering.sweep import SteeringSweep
+from empathy_geometry.studies.bandwidth_interval import Replicates, joint_product, leave_out
+from empathy_geometry.studies.bandwidth_texts import FEWEST_SCENARIOS
+from empathy_geometry.studies.result_files import jsonable
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +34,10 @@ class BandwidthFactors:
         threshold: Coherence below which text counts as broken.
         range_positive: Steering range towards the concept, in the sweep's units.
         range_negative: Steering range away from it.
-        bandwidth: Participation ratio x range_positive.
+        bandwidth: Participation ratio x range_positive, with the joint interval of both.
+        replicates: Both factors with a block of scenarios left out each, for that interval and for comparisons.
+        bits: How much of alpha can be read off the text that it made; None where it cannot be told.
+        bits_missing: Why not.
     """
 
     name: str
@@ -35,6 +48,9 @@ class BandwidthFactors:
     range_positive: Estimate
     range_negative: Estimate
     bandwidth: Estimate
+    replicates: Replicates
+    bits: BandwidthInBits | None
+    bits_missing: str = ""
 
     @property
     def range_in_norms(self) -> Estimate:
@@ -42,63 +58,115 @@ class BandwidthFactors:
         return scaled(self.range_positive, self.sweep.unit_length / self.direction.scales["residual_norm"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
+        """Every field, ready for JSON; numbers that are not finite are None."""
         d = self.direction
-        return {
-            "name": self.name,
-            "dimensionality": self.dimensionality.to_dict(),
-            "direction": {
-                "method": d.method,
-                "layer": d.layer,
-                "norm": d.norm,
-                "scales": dict(d.scales),
-                "quality": None if d.quality is None else d.quality.to_dict(),
-            },
-            "threshold": self.threshold,
-            "range_positive": self.range_positive.to_dict(),
-            "range_negative": self.range_negative.to_dict(),
-            "range_in_norms": self.range_in_norms.to_dict(),
-            "bandwidth": self.bandwidth.to_dict(),
-            "sweep": self.sweep.to_dict(),
-        }
+        described: dict[str, Any] = jsonable(
+            {
+                "name": self.name,
+                "dimensionality": self.dimensionality.to_dict(),
+                "direction": {
+                    "method": d.method,
+                    "layer": d.layer,
+                    "norm": d.norm,
+                    "scales": dict(d.scales),
+                    "quality": None if d.quality is None else d.quality.to_dict(),
+                },
+                "threshold": self.threshold,
+                "range_positive": self.range_positive.to_dict(),
+                "range_negative": self.range_negative.to_dict(),
+                "range_in_norms": self.range_in_norms.to_dict(),
+                "bandwidth": self.bandwidth.to_dict(),
+                "bits": None if self.bits is None else self.bits.to_dict(),
+                "bits_missing": self.bits_missing,
+                "replicates": self.replicates.to_dict(),
+                "sweep": self.sweep.to_dict(),
+            }
+        )
+        return described
 
 
-def product(dimensions: Estimate, reach: Estimate) -> Estimate:
-    """Product of two independent positive estimates, with an interval on the log scale.
+def measure_factors(
+    model: HookedModel,
+    acts: Activations,
+    *,
+    positive: str,
+    negative: str,
+    layer: Layer,
+    prompts: Sequence[str],
+    prompt_names: Sequence[str],
+    units: Units,
+    threshold: float,
+    options: Mapping[str, Any],
+    seed: int,
+) -> BandwidthFactors:
+    """Dimensionality on all scenarios, then a direction without the prompts' scenarios, steered on the prompts.
 
-    Var ln B = Var ln D + Var ln R: the scenarios that give the range did not enter the direction, and the
-    dimensionality resamples scenarios while the range resamples prompts, so the covariance is taken as zero.
-    Each half of the interval combines the halves of the factors, so that skewness is kept.
+    Args:
+        model: What to steer.
+        acts: Activations of the concept's texts, paired within scenarios.
+        positive: The concept's class.
+        negative: The neutral class.
+        layer: Where.
+        prompts: Messages to steer.
+        prompt_names: Scenario of each prompt, whether or not it is among those of `acts`.
+        units: Unit of alpha.
+        threshold: Coherence below which text counts as broken.
+        options: Further arguments of `steering_sweep`.
+        seed: Of blocks and resampling.
 
     Raises:
-        ValueError: a factor is not positive.
-
-    Example:
-        >>> b = product(Estimate(4.0, 2.0, 8.0), Estimate(3.0, 3.0, 3.0))
-        >>> float(b), round(b.low, 6), round(b.high, 6)
-        (12.0, 6.0, 24.0)
+        ValueError: the concept has no direction here, so that alpha cannot be counted in `units`.
     """
-    value = dimensions.value * reach.value
-    if not value > 0:
-        raise ValueError(f"both factors must be positive, got {dimensions.value} and {reach.value}")
-    if None in (dimensions.low, dimensions.high, reach.low, reach.high):
-        return Estimate(value, None, None, reach.level, reach.n, dimensions.n_groups, "no interval", reach.censored)
-    z = float(norm.ppf((1 + reach.level) / 2))
-
-    def half(bound: str) -> float:
-        parts = [np.log(max(getattr(e, bound), 1e-12) / e.value) / z for e in (dimensions, reach)]
-        return float(np.hypot(*parts)) * z
-
-    return Estimate(
-        value,
-        float(value * np.exp(-half("low"))),
-        float(value * np.exp(half("high"))),
-        reach.level,
-        reach.n,
-        dimensions.n_groups,
-        "log scale, factors independent",
-        reach.censored,
+    # The null of neutral-minus-neutral differences takes two neutral rows for each difference.
+    null: Literal["neutral"] | None = "neutral" if (acts.labels == negative).sum() >= 2 * FEWEST_SCENARIOS else None
+    measured = dimensionality_of_activations(
+        acts, positive=positive, negative=negative, layer=layer, null=null, rng=seed
     )
+    training = acts[np.flatnonzero(~np.isin(acts.groups, list(prompt_names)))]
+    direction = ConceptDirection.from_activations(training, positive=positive, negative=negative, layer=layer)
+    if units != "raw" and units not in direction.scales:
+        raise ValueError(
+            f"the direction of {positive} - {negative} at layer {layer} has no {units}: its class gap on held-out "
+            f"scenarios is not positive, so the concept has no direction here. Try another layer, or "
+            f"units='residual_norm'"
+        )
+    sweep = search_sweep(model, direction, prompts, units=units, threshold=threshold, options=options)
+    up = steering_range(sweep, threshold=threshold, sign=1, rng=seed)
+    down = steering_range(sweep, threshold=threshold, sign=-1, rng=seed)
+    replicates = leave_out(
+        acts,
+        direction,
+        sweep,
+        positive=positive,
+        negative=negative,
+        layer=layer,
+        prompt_names=prompt_names,
+        threshold=threshold,
+        seed=seed,
+    )
+    bits, missing = _bits(sweep, threshold, seed)
+    return BandwidthFactors(
+        f"{positive} - {negative}",
+        measured,
+        direction,
+        sweep,
+        threshold,
+        up,
+        down,
+        joint_product(measured.participation_ratio, up, replicates),
+        replicates,
+        bits,
+        missing,
+    )
+
+
+def _bits(sweep: SteeringSweep, threshold: float, seed: int) -> tuple[BandwidthInBits | None, str]:
+    """Bits with as many neighbours as the prompts allow, or why there are none (a null model may have none)."""
+    try:
+        neighbors = max(1, min(3, len(sweep.prompts) - 2))
+        return bandwidth_in_bits(sweep, threshold=threshold, n_neighbors=neighbors, rng=seed), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:

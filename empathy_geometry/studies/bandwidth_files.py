@@ -11,6 +11,7 @@ from empathy_geometry.plots import (
     rarefaction_curve,
     transfer_heatmap,
 )
+from empathy_geometry.studies.result_files import file_stem, title
 
 if TYPE_CHECKING:
     from empathy_geometry.studies.bandwidth import Bandwidth
@@ -19,18 +20,24 @@ if TYPE_CHECKING:
 def save_bandwidth(result: "Bandwidth", folder: str | Path) -> Path:
     """Write bandwidth.json, bandwidth.md and PNG figures; numbers first, so that a missing matplotlib loses nothing.
 
+    A planted result's files begin with "PLANTED_".
+
     Returns:
         The folder.
 
     Raises:
         ImportError: matplotlib is missing (JSON and Markdown are written by then).
     """
-    folder = Path(folder)
-    write_json(folder / "bandwidth.json", result.to_dict())
+    folder, kind = Path(folder), result.provenance.kind
+    stem = file_stem("bandwidth", kind)
+    write_json(folder / f"{stem}.json", result.to_dict())
     figures = _figures(result)
-    write_text_atomically(folder / "bandwidth.md", markdown(result, [name for name, _, _ in figures]))
-    for name, draw, arguments in figures:
+    names = [file_stem(name, kind) for name, _, _ in figures]
+    write_text_atomically(folder / f"{stem}.md", markdown(result, names))
+    for name, (_, draw, arguments) in zip(names, figures, strict=True):
         axes = draw(*arguments[0], **arguments[1])
+        if kind != "measured":
+            axes.set_title(title(axes.get_title(), kind))
         axes.figure.savefig(folder / f"{name}.png", dpi=150)
     return folder
 
@@ -38,9 +45,8 @@ def save_bandwidth(result: "Bandwidth", folder: str | Path) -> Path:
 def markdown(result: "Bandwidth", figures: list[str]) -> str:
     """The result as Markdown: headline table, what was written, provenance, limitations."""
     p = result.provenance
-    planted = "" if p.kind == "measured" else "PLANTED DATA, NOT A MEASUREMENT: "
     lines = [
-        f"# {planted}Bandwidth of {result.concept.name} in {p.model.get('name', 'an unnamed model')}",
+        "# " + title(f"Bandwidth of {result.concept.name} in {p.model.get('name', 'an unnamed model')}", p.kind),
         "",
         f"Measured at layer {result.layer} ({result.layer_choice}). Brackets are 95 % intervals.",
         "",
@@ -63,6 +69,8 @@ def markdown(result: "Bandwidth", figures: list[str]) -> str:
         "- Steering range: |alpha| at which the smallest coherence part falls below "
         f"{result.concept.threshold:g}; '>=' means that no crossing was found in the grid.",
         "- The control is steered on the same prompts as the concept.",
+        "- Bandwidth: its interval leaves out the same scenarios in both factors (joint jackknife); the steered "
+        "direction and the layer are taken as they are.",
         "- Bandwidth depends on the unit of alpha; compare models and concepts in the same unit only.",
         "",
         "## Where they come from",
