@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from empathy_geometry.audit.near_duplicates import NearDuplicate
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 
 Status = Literal["pass", "caution", "fail", "info"]
 
@@ -226,6 +227,16 @@ class TextAudit:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name in dict.fromkeys(c.name for c in self.checks):
+            check = self.worst(name)
+            value = check.estimate if check.estimate is not None else _number(check.value)
+            detail = "; ".join(part for part in (check.classes, check.detail) if part)
+            rows.append({"check": name, "value": value, "limit": check.limit, "status": check.status, "detail": detail})
+        title = f"Audit of {self.name!r}: {self.verdict}"
+        return html_table(title, rows, notes=[line.strip() for line in self._word_lines() if line])
 
     def _word_lines(self) -> list[str]:
         if not self.words:

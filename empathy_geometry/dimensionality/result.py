@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.dimensionality.rarefaction import Rarefaction
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,15 @@ class Dimensionality:
             lines.append(f"{title:<29}{getattr(self, name)!s:<26}{null}".rstrip())
         lines.append(f"{'  p, labels swapped':<29}{self.mean_share_pvalue:.3f}")
         return "\n".join([*lines, "Rarefaction", str(self.rarefaction)])
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name, title in _ROWS:
+            null = {} if self.null is None else {f"null (n = {self.null.n})": getattr(self.null, name)}
+            rows.append({"": title, "estimate": getattr(self, name), **null})
+        return html_table(
+            str(self).splitlines()[0], rows, notes=[f"share, p with labels swapped: {self.mean_share_pvalue:.3f}"]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON; a ratio that is not bounded is None."""

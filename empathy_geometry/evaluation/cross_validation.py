@@ -23,6 +23,7 @@ from empathy_geometry.evaluation.metrics import (
 from empathy_geometry.evaluation.selection import Candidate, candidates, fit_and_score, select
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
@@ -138,6 +139,12 @@ class Evaluation:
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head, *rest = str(self).splitlines()
+        notes = [line.strip() for line in rest if line.startswith(("  best baseline", "  note"))]
+        rows = [{"quantity": name, "estimate": e} for name, e in self.estimates().items()]
+        return html_table(f"{head}\n{rest[0]}", rows, notes=notes)
 
 
 def cross_validate(

@@ -18,6 +18,7 @@ from empathy_geometry.evaluation.ranking import one_vs_rest
 from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
 from empathy_geometry.foundation._validation import as_rng, check_choice
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.texts.splits import Fold
 
 Statistic = Literal["auroc", "macro_auroc", "accuracy", "d_prime"]
@@ -109,6 +110,17 @@ class PermutationTest:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head, *notes = str(self).splitlines()
+        means = self.layer_null.mean(axis=1)
+        rows = [
+            {"layer": name, self.name: value, "null mean": mean, "p (corrected)": f"{p:.3g}"}
+            for name, value, mean, p in zip(
+                self.layers, self.layer_statistics.tolist(), means.tolist(), self.layer_pvalues, strict=True
+            )
+        ]
+        return html_table(head, rows, notes=[line.strip() for line in notes])
 
 
 def permutation_test(

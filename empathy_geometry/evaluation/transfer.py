@@ -12,6 +12,7 @@ from empathy_geometry.evaluation.selection import candidates, fit_and_score, sel
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Seed
 from empathy_geometry.foundation._validation import as_rng, check_choice
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.texts.splits import Fold, grouped_folds
 
 
@@ -59,6 +60,13 @@ class TransferMatrix:
         return "\n".join([*lines, f"transfer ratio {self.ratio}"])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"train \\ test": name, **dict(zip(self.names, row, strict=True))}
+            for name, row in zip(self.names, self.auroc, strict=True)
+        ]
+        return html_table("AUROC by training and test context", rows, notes=[f"transfer ratio {self.ratio}"])
 
 
 def transfer_matrix(

@@ -1,0 +1,102 @@
+"""Results in notebooks: every number that is printed is in the table, and text from outside cannot become markup."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+
+import empathy_geometry as eg
+from empathy_geometry.foundation.html_table import html_table
+
+
+class Cells(HTMLParser):
+    """The cells of a table, and a check that every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def acts() -> eg.Activations:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(96, 2, 16))
+    values[::2, 1, 0] += 3
+    scenarios = np.repeat(np.arange(48), 2).astype(str)
+    texts = eg.LabeledTexts(
+        [f"text {i} <b>" for i in range(96)], ["warm", "plain"] * 48, scenarios, contexts=np.repeat(["a", "<i>"], 48)
+    )
+    return eg.Activations(torch.as_tensor(values), (3, 7), texts.labels, texts.groups, texts=texts)
+
+
+def test_cells_are_escaped_and_kept_apart():
+    table = Cells(html_table("<script>", [{"a": "<b>&", "b": 0.12345}, {"a": None, "c": 3}], notes=["x < y"]))
+    assert table.rows == [["a", "b", "c"], ["<b>&", "0.123", ""], ["", "", "3"]]
+    assert table.text.startswith("<script>")
+    assert table.text.endswith("x < y")
+
+
+def test_no_rows_is_an_error():
+    with pytest.raises(ValueError, match="at least one row"):
+        html_table("t", [])
+
+
+def test_evaluation(acts: eg.Activations):
+    found = eg.cross_validate(eg.Probe("ridge"), acts, positive="warm")
+    table = Cells(found._repr_html_())
+    assert [row[0] for row in table.rows[1:]] == list(found.estimates())
+    assert table.rows[1][1] == str(found.auroc)
+    assert f"best baseline: {found.best_baseline}" in table.text
+
+
+def test_permutation_test(acts: eg.Activations):
+    found = eg.permutation_test(eg.Probe("ridge"), acts, positive="warm", n_permutations=19, rng=0)
+    table = Cells(found._repr_html_())
+    assert [row[0] for row in table.rows[1:]] == ["3", "7"]
+    assert table.rows[2][1] == f"{found.layer_statistics[1]:.3f}"
+    assert "p = 0.05" in table.text
+
+
+def test_transfer_matrix(acts: eg.Activations):
+    found = eg.transfer_matrix(eg.Probe("ridge"), acts, positive="warm", negative="plain")
+    table = Cells(found._repr_html_())
+    assert table.rows[0][1:] == ["a", "<i>"]
+    assert table.rows[1][2] == str(found.auroc[0][1])
+    assert str(found.ratio) in table.text
+
+
+def test_dimensionality(acts: eg.Activations):
+    found = eg.dimensionality.dimensionality_of_activations(acts, positive="warm", negative="plain", layer=7)
+    table = Cells(found._repr_html_())
+    assert table.rows[1][:3] == [
+        "participation ratio",
+        str(found.participation_ratio),
+        str(found.null.participation_ratio),
+    ]
+
+
+def test_audit(acts: eg.Activations):
+    found = eg.audit_texts(acts.texts)
+    table = Cells(found._repr_html_())
+    assert [row[0] for row in table.rows[1:]] == list(dict.fromkeys(c.name for c in found.checks))
+    assert found.verdict in table.text
