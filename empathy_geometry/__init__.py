@@ -23,6 +23,7 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.loading import load_model
+from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
 from empathy_geometry.steering.coherence import Coherence, coherence
 from empathy_geometry.steering.generation import Continuations, generate
 from empathy_geometry.steering.hook import SteeringHook
@@ -42,6 +43,7 @@ __all__ = [
     "Activations",
     "AuditLimits",
     "Bandwidth",
+    "BandwidthInBits",
     "Coherence",
     "ConceptDirection",
     "Continuations",
@@ -64,6 +66,7 @@ __all__ = [
     "audit_texts",
     "auroc",
     "auroc_excess",
+    "bandwidth_in_bits",
     "coherence",
     "cross_validate",
     "crossings",
