@@ -24,6 +24,7 @@ from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.loading import load_model
 from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
+from empathy_geometry.steering.calibration import Calibration, calibrate_threshold
 from empathy_geometry.steering.coherence import Coherence, coherence
 from empathy_geometry.steering.generation import Continuations, generate
 from empathy_geometry.steering.hook import SteeringHook
@@ -44,6 +45,7 @@ __all__ = [
     "AuditLimits",
     "Bandwidth",
     "BandwidthInBits",
+    "Calibration",
     "Coherence",
     "ConceptDirection",
     "Continuations",
@@ -67,6 +69,7 @@ __all__ = [
     "auroc",
     "auroc_excess",
     "bandwidth_in_bits",
+    "calibrate_threshold",
     "coherence",
     "cross_validate",
     "crossings",
