@@ -7,6 +7,8 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.audit.audit_result import AuditLimits, TextAudit
 from empathy_geometry.audit.text_audit import audit_texts
+from empathy_geometry.causal.effects import causal_effects
+from empathy_geometry.causal.result import CausalEffects
 from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
 from empathy_geometry.evaluation.covariates import length_covariates, residualise
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
@@ -29,6 +31,7 @@ from empathy_geometry.steering.coherence import Coherence, coherence
 from empathy_geometry.steering.generation import Continuations, generate
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.interval_censored import Crossings, crossings
+from empathy_geometry.steering.monitoring import TokenScores, token_scores
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
@@ -46,6 +49,7 @@ __all__ = [
     "Bandwidth",
     "BandwidthInBits",
     "Calibration",
+    "CausalEffects",
     "Coherence",
     "ConceptDirection",
     "Continuations",
@@ -62,6 +66,7 @@ __all__ = [
     "SteeringSweep",
     "Subspace",
     "TextAudit",
+    "TokenScores",
     "TransferMatrix",
     "accuracy",
     "adjusted_rand",
@@ -70,6 +75,7 @@ __all__ = [
     "auroc_excess",
     "bandwidth_in_bits",
     "calibrate_threshold",
+    "causal_effects",
     "coherence",
     "cross_validate",
     "crossings",
@@ -100,5 +106,6 @@ __all__ = [
     "similarity",
     "steering_range",
     "steering_sweep",
+    "token_scores",
     "transfer_matrix",
 ]

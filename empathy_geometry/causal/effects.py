@@ -2,21 +2,49 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeAlias
 
+import numpy as np
+import torch
+from sklearn.base import clone
+from torch import Tensor
+
+from empathy_geometry.causal.edit_values import (
+    BASE,
+    READOUTS,
+    Key,
+    measure_edits,
+    necessity_edits,
+    neutral_nll,
+    sufficiency_edits,
+)
+from empathy_geometry.causal.effect_rows import (
+    damage_rows,
+    doses_of,
+    necessity_rows,
+    separates,
+    specificity_of,
+    sufficiency_rows,
+    written_rows,
+)
+from empathy_geometry.causal.preparation import Contrast, Preparation, prepare
+from empathy_geometry.causal.readouts import check_readout_layers, default_readout_layers
 from empathy_geometry.causal.result import CausalEffect, CausalEffects, CausalVerdict
-from empathy_geometry.foundation._types import Layer
+from empathy_geometry.causal.row_edits import Edit
+from empathy_geometry.causal.verdicts import combine
+from empathy_geometry.causal.written_text import check_prompts, default_prompts, write_and_read
+from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.models.loading import HookedModel
-from empathy_geometry.steering.hook import Units
+from empathy_geometry.models.loading import HookedModel, check_model, hook_name, model_identity
+from empathy_geometry.steering.hook import UNITS, SteeringHook, Units
 from empathy_geometry.steering.sweep import NEUTRAL_TEXTS
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 __all__ = ["CausalEffect", "CausalEffects", "CausalVerdict", "causal_effects"]
 
-Contrast: TypeAlias = tuple[str, str]
-"""A positive and a negative class of the texts; "rest" as the negative class means all other classes."""
+_FEWEST_CONTROLS = 20
 
 
 def causal_effects(
@@ -44,5 +72,253 @@ def causal_effects(
     seed: int = 0,
     progress: bool = True,
 ) -> CausalEffects:
-    """Does a direction drive what the model does? Work in progress: the signature is fixed, the body follows."""
-    raise NotImplementedError("causal_effects is being built")
+    """Does the model use a direction? Adding it must move what comes later, and without it less must come.
+
+    The stream is edited after block `layer`, at every token but the first, and read elsewhere: at the log-odds of
+    marker tokens, by probes at later layers, and in what the model writes. Both sides are needed. Sufficiency: alpha
+    units are added to held-out texts of the negative class. Necessity: in held-out texts of both classes the
+    projection is clamped to the negative class's mean (and, shown beside, projected out); how much closer do the
+    classes come? Every effect is ranked among at least 20 random directions of the same length and 20 directions of
+    shuffled labels. For necessity these are placebos: at every token as large as the clamp, along another direction.
+
+    Nothing reads where it was edited. The residual stream hands an edit on to every later layer, where a probe would
+    move by algebra too; so probes are fitted to unedited activations without the tested direction, and the edit itself
+    is taken out of what they read: they see what later blocks made of it.
+
+    Scenarios have one use each: directions (where they are estimated here), readouts (probes, marker tokens), tests
+    (edits, prompts). `verdicts` holds the rules for the verdicts.
+
+    Args:
+        model: HookedTransformer or TransformerBridge.
+        directions: By name, a `ConceptDirection` whose classes occur in `texts`, or a pair (positive class, negative
+            class; "rest" means all others) for which a mean difference is estimated here. All at one layer.
+        texts: Labelled texts; scenarios need every class that a direction names.
+        layer: Where to edit; needed for pairs, otherwise that of the directions.
+        direction_texts: What given directions were estimated from; scenarios shared with `texts` are left out.
+        prompts: User messages that the model answers; None takes held-out scenarios.
+        alphas: Doses, at least one above zero; effects are those of the largest.
+        units: Of alpha: "residual_norm" (the mean norm of the readout texts at the layer, one length for all), "raw",
+            or the direction's own "class_gap" or "sd".
+        readout_layers: Where probes read; None takes four after the edited one.
+        probe: Kind of probe; None is `Probe("lda")`.
+        markers: Marker words for and against, by direction, single tokens; chosen from the data for the others.
+        n_markers: How many to choose on each side.
+        controls: Further concepts' directions at this layer, shown beside.
+        n_random: Random directions, at least 20.
+        n_shuffled: Directions of shuffled labels; 0 for none, otherwise at least 20.
+        n_scenarios: Test scenarios on which edits run.
+        n_prompts: Prompts to take from held-out scenarios; 0 writes no text.
+        max_new_tokens: Length of the written texts.
+        prompt_baselines: Instructions to compare with, by direction; None asks for "a POSITIVE way".
+        neutral_texts: Text on which edits should do no damage.
+        seed: Of the division of scenarios and the random directions.
+        progress: Show bars (never when the output is not a terminal).
+
+    Raises:
+        TypeError: not a hooked model, or texts are not `LabeledTexts`.
+        ValueError: a readout layer that is not later than the edited one, directions of several layers or another
+            width or model, unknown classes, too few scenarios, controls or prompts, or a marker that cannot be one.
+
+    Source: Hase et al. (2023), Makelov et al. (2023) for what interventions can feign; Arditi et al. (2024) for adding
+        and removing; AxBench, Wu et al. (2025), for the prompt baseline; Phipson & Smyth (2010) for p.
+
+    Example:
+        >>> result = causal_effects(model, {"affective": ("affective", "neutral")}, texts, layer=15)  # doctest: +SKIP
+        >>> print(result)  # doctest: +SKIP
+    """
+    check_model(model)
+    if not isinstance(texts, LabeledTexts):
+        raise TypeError(
+            f"texts must be LabeledTexts, got {type(texts).__name__}; try LabeledTexts(texts, labels, groups)"
+        )
+    check_choice(units, "units", UNITS)
+    named = _named(directions)
+    doses = _doses(alphas)
+    _check_counts(n_random, n_shuffled, n_scenarios, n_prompts)
+    at = _layer(named, controls, layer)
+    hook_name(model, at)
+    n_layers = int(model.cfg.n_layers)
+    later = (
+        default_readout_layers(at, n_layers)
+        if readout_layers is None
+        else check_readout_layers(readout_layers, at, n_layers)
+    )
+    for name, control in controls.items():
+        if name in named:
+            raise ValueError(f"control {name!r} has the name of a direction; rename it")
+        SteeringHook(control, layers=[at]).check_fits(model)
+    for what, given in (("markers", markers), ("prompt_baselines", prompt_baselines or {})):
+        unknown = sorted(set(given) - set(named))
+        if unknown:
+            raise ValueError(f"{what} names {unknown}, the directions are {sorted(named)}")
+    prepared = prepare(
+        model,
+        named,
+        texts,
+        layer=at,
+        readout_layers=later,
+        direction_texts=direction_texts,
+        units=units,
+        probe=Probe("lda") if probe is None else clone(probe),
+        markers=markers,
+        n_markers=n_markers,
+        n_random=n_random,
+        n_shuffled=n_shuffled,
+        seed=seed,
+        progress=progress,
+    )
+    first = prepared.targets[0]
+    asked: tuple[str, ...] = ()
+    if prompts is not None:
+        asked = check_prompts(prompts, prepared)
+    elif n_prompts:
+        asked = tuple(default_prompts(prepared.split.test, first.negatives, n_prompts))
+    others = {name: d.vector for name, d in controls.items()}
+    adding = sufficiency_edits(prepared, doses, others)
+    removing = {t.name: necessity_edits(t, prepared, others) for t in prepared.targets}
+    values = measure_edits(model, prepared, adding, removing, n_scenarios=n_scenarios, progress=progress)
+    damage = _damage(model, prepared, adding, removing, max(doses), neutral_texts)
+    written = None
+    if asked:
+        instructions = {
+            f"prompt: {t.name}": (prompt_baselines or {}).get(t.name, f"Answer in a {t.positive} way.")
+            for t in prepared.targets
+        }
+        written = write_and_read(
+            model,
+            prepared,
+            asked,
+            _written_edits(prepared, max(doses), others),
+            instructions,
+            max_new_tokens=max_new_tokens,
+            progress=progress,
+        )
+    valid = {
+        t.name: {r: separates(values, j, k) for k, r in enumerate(READOUTS)} for j, t in enumerate(prepared.targets)
+    }
+    rows: list[CausalEffect] = []
+    for j, t in enumerate(prepared.targets):
+        rows += sufficiency_rows(values, prepared, j, max(doses), valid[t.name], tuple(controls))
+        rows += necessity_rows(values, prepared, j, valid[t.name], tuple(controls))
+        if written is not None:
+            rows += written_rows(written, values, prepared, j, valid[t.name], tuple(controls))
+        rows += damage_rows(damage, prepared, j, max(doses), tuple(controls))
+    identity = model_identity(model)
+    settings = {
+        "alphas": list(doses),
+        "units": units,
+        "n_random": n_random,
+        "n_shuffled": n_shuffled,
+        "n_scenarios": n_scenarios,
+        "n_prompts": len(asked),
+        "max_new_tokens": max_new_tokens,
+        "n_markers": n_markers,
+        "probe": " ".join(str(probe or Probe("lda")).split()),
+        "controls": sorted(controls),
+        "torch_threads": torch.get_num_threads(),
+    }
+    return CausalEffects(
+        rows=tuple(rows),
+        verdicts={t.name: combine([r for r in rows if r.direction == t.name]) for t in prepared.targets},
+        doses={t.name: doses_of(values, j, doses) for j, t in enumerate(prepared.targets)},
+        specificity=specificity_of(values, prepared, max(doses), seed),
+        readouts=valid,
+        markers={t.name: t.markers.words for t in prepared.targets},
+        texts={} if written is None else written.texts,
+        prompts=asked,
+        layer=at,
+        readout_layers=later,
+        alphas=doses,
+        units=units,
+        lengths={t.name: t.length * max(doses) for t in prepared.targets},
+        notes=prepared.notes,
+        provenance=Provenance(
+            "planted" if "planted" in identity["name"] else "measured",
+            model=identity,
+            texts={texts.name: texts.sha256},
+            seed=seed,
+            settings=settings,
+        ),
+    )
+
+
+def _named(
+    directions: ConceptDirection | Mapping[str, ConceptDirection | Contrast],
+) -> dict[str, ConceptDirection | Contrast]:
+    if isinstance(directions, ConceptDirection):
+        return {directions.positive: directions}
+    named = dict(directions)
+    if not named:
+        raise ValueError("directions is empty; give a ConceptDirection, or {name: direction}")
+    for name, given in named.items():
+        pair = isinstance(given, tuple) and len(given) == 2 and all(isinstance(c, str) for c in given)
+        if not (isinstance(given, ConceptDirection) or pair):
+            raise TypeError(
+                f"directions[{name!r}] must be a ConceptDirection or a pair of class names, got {type(given).__name__}"
+            )
+    return named
+
+
+def _doses(alphas: Sequence[float]) -> tuple[float, ...]:
+    doses = tuple(sorted({float(a) for a in alphas if a != 0}))
+    if not doses or not np.isfinite(doses).all() or doses[-1] <= 0:
+        raise ValueError(f"alphas must be finite and one of them above zero, got {list(alphas)}")
+    return doses
+
+
+def _check_counts(n_random: int, n_shuffled: int, n_scenarios: int, n_prompts: int) -> None:
+    if n_random < _FEWEST_CONTROLS or (n_shuffled and n_shuffled < _FEWEST_CONTROLS):
+        raise ValueError(
+            f"n_random must be at least {_FEWEST_CONTROLS}, n_shuffled too or 0, got {n_random} and {n_shuffled}: with "
+            f"fewer controls no p can reach 0.05"
+        )
+    if n_scenarios < 4:
+        raise ValueError(f"n_scenarios must be at least 4, so that there is an interval over them, got {n_scenarios}")
+    if n_prompts == 1 or n_prompts < 0:
+        raise ValueError(f"n_prompts must be 0 or at least 2, so that there is an interval over them, got {n_prompts}")
+
+
+def _layer(
+    directions: Mapping[str, ConceptDirection | Contrast], controls: Mapping[str, ConceptDirection], layer: Layer | None
+) -> Layer:
+    given = {n: d for n, d in {**directions, **controls}.items() if isinstance(d, ConceptDirection)}
+    for name, direction in given.items():
+        if direction.site != "resid_post":
+            raise ValueError(f"{name!r} is of site {direction.site!r}; causal_effects edits the residual stream")
+    layers = {name: d.layer for name, d in given.items() if d.layer is not None}
+    at = layer if layer is not None else next(iter(layers.values()), None)
+    if at is None:
+        raise ValueError("where shall the stream be edited? Pass layer=..., or directions that know their layer")
+    elsewhere = {name: own for name, own in layers.items() if own != at}
+    if elsewhere:
+        raise ValueError(f"all directions must be of one layer, here {at}; got {elsewhere}. Call once for each layer")
+    return at
+
+
+def _written_edits(prepared: Preparation, dose: float, others: Mapping[str, Tensor]) -> dict[str, Edit]:
+    """Directions, isotropic controls (at the first direction's length) and the user's controls."""
+    edits = {t.name: Edit.adding(t.direction.vector, dose * t.length) for t in prepared.targets}
+    length = dose * prepared.targets[0].length
+    for i, vector in enumerate(prepared.nulls["isotropic"]):
+        edits[f"isotropic {i + 1}"] = Edit.adding(vector, length)
+    return edits | {f"control: {name}": Edit.adding(vector, length) for name, vector in others.items()}
+
+
+def _damage(
+    model: HookedModel,
+    prepared: Preparation,
+    adding: Mapping[Key, Edit],
+    removing: Mapping[str, Mapping[Key, Edit]],
+    dose: float,
+    neutral_texts: Sequence[str],
+) -> dict[Key, FloatArray]:
+    """Change of nats per token of neutral text, [n_texts], by edit."""
+    if isinstance(neutral_texts, str) or len(neutral_texts) < 2:
+        raise ValueError("neutral_texts must be two texts at least, so that there is an interval over them")
+    edits: dict[Key, Edit] = {BASE: Edit.nothing(int(model.cfg.d_model))}
+    # A key of three is a direction at a dose, one of four a control at the largest.
+    edits |= {key: edit for key, edit in adding.items() if len(key) == 4 or key[2] == dose}
+    for t in prepared.targets:
+        edits |= {(op, t.name): removing[t.name][op, t.name] for op in ("clamp", "project_out")}
+    nll = neutral_nll(model, prepared, edits, neutral_texts)
+    return {key: np.asarray(value - nll[BASE]) for key, value in nll.items()}

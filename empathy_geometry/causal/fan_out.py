@@ -1,0 +1,137 @@
+"""One text under many edits: blocks up to the edited one run once, the later ones for all edits together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from empathy_geometry.activations.hook_reader import HookReader, Pool
+from empathy_geometry.causal.row_edits import Edit, RowEdits
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.models.loading import HookedModel, hook_names, model_device
+
+# Rows x tokens of one pass; on a CPU larger ones fall out of the cache.
+_TOKENS_CPU, _TOKENS_GPU = 4096, 65536
+# Rows x positions x vocabulary x 4 bytes.
+_LOGIT_BYTES = 400_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class EditedReading:
+    """What one text looks like under each edit.
+
+    Attributes:
+        computed: Mean over the chosen tokens of the stream after each later layer, minus the edit itself: what the
+            blocks after the edit made of it, [rows, layers, d_model]. The residual stream hands an edit on to every
+            later layer, so that a probe there would move by algebra; here that part is taken out.
+        logits: At the chosen positions, [rows, positions, vocabulary].
+    """
+
+    computed: Float[Tensor, "rows layers d_model"]
+    logits: Float[Tensor, "rows positions vocabulary"]
+
+
+class EditedModel:
+    """A model whose stream is edited after one block and read at later ones.
+
+    Args:
+        model: HookedTransformer or TransformerBridge.
+        layer: Where the stream is edited.
+        read_layers: Where it is read; may be empty.
+
+    Raises:
+        ValueError: a layer does not exist.
+    """
+
+    def __init__(self, model: HookedModel, layer: Layer, read_layers: Sequence[int]) -> None:
+        self.model = model
+        self.layer = layer
+        self.read_layers = tuple(read_layers)
+        last = int(model.cfg.n_layers) - 1
+        self._names = hook_names(model, [*self.read_layers, last])
+        self._edited = hook_names(model, [layer])[0]
+
+    def read(
+        self,
+        ids: Sequence[int],
+        edits: Sequence[Edit],
+        *,
+        tokens: Sequence[int],
+        positions: Sequence[int],
+    ) -> EditedReading:
+        """Run one text under every edit.
+
+        Args:
+            ids: Its token ids.
+            edits: One per row of the result.
+            tokens: Whose streams are averaged.
+            positions: Whose next-token logits are wanted; may be empty.
+        """
+        parts = [self._read(ids, chunk, tokens, positions) for chunk in self._chunks(ids, edits, len(positions))]
+        return EditedReading(torch.cat([p.computed for p in parts]), torch.cat([p.logits for p in parts]))
+
+    def _read(
+        self, ids: Sequence[int], edits: Sequence[Edit], tokens: Sequence[int], positions: Sequence[int]
+    ) -> EditedReading:
+        rows = RowEdits(edits)
+        direct: list[Tensor] = []
+
+        def fan(stream: Tensor, hook: object) -> Tensor:
+            edited = rows(stream)
+            direct.append((edited - stream)[:, list(tokens)].float().mean(dim=1))
+            return edited
+
+        def mean(stream: Tensor) -> Tensor:
+            return stream[:, list(tokens)].float().mean(dim=1, keepdim=True)
+
+        def chosen(stream: Tensor) -> Tensor:
+            return stream[:, list(positions)]
+
+        tensor = torch.as_tensor(list(ids))[None]
+        mask = torch.ones_like(tensor, dtype=torch.bool)
+        pools: list[Pool | None] = [*[mean] * len(self.read_layers), chosen]
+        with (
+            torch.no_grad(),
+            self.model.hooks(fwd_hooks=[(self._edited, fan)]),
+            HookReader(self.model, self._names) as reader,
+        ):
+            *streams, final = reader.read(tensor, mask, pools)
+        computed = [s[:, 0].cpu() - direct[0].to(s.device).cpu() for s in streams]
+        d_model = int(self.model.cfg.d_model)
+        stacked = torch.stack(computed, dim=1) if computed else torch.empty(len(edits), 0, d_model)
+        return EditedReading(stacked, self._head(final))
+
+    def _head(self, stream: Float[Tensor, "rows positions d_model"]) -> Float[Tensor, "rows positions vocabulary"]:
+        """Logits of streams after the last block."""
+        model = self.model
+        if stream.shape[1] == 0:
+            return torch.empty(*stream.shape[:2], int(model.cfg.d_vocab))
+        with torch.no_grad():
+            logits: Tensor = model.unembed(model.ln_final(stream)).float()  # type: ignore[attr-defined]
+        cap = float(getattr(model.cfg, "output_logits_soft_cap", 0.0) or 0.0)
+        if cap > 0:
+            logits = cap * torch.tanh(logits / cap)
+        return logits.cpu()
+
+    def _chunks(self, ids: Sequence[int], edits: Sequence[Edit], n_positions: int) -> Iterator[Sequence[Edit]]:
+        tokens = _TOKENS_CPU if model_device(self.model).type == "cpu" else _TOKENS_GPU
+        size = max(1, tokens // len(ids))
+        if n_positions:
+            size = max(1, min(size, _LOGIT_BYTES // (4 * int(self.model.cfg.d_vocab) * n_positions)))
+        for start in range(0, len(edits), size):
+            yield edits[start : start + size]
+
+
+def next_token_nll(
+    logits: Float[Tensor, "rows positions vocabulary"], ids: Int[Tensor, "positions"]
+) -> Float[Tensor, "rows"]:
+    """Nats per token of the ids that follow the positions, each row.
+
+    Example:
+        >>> next_token_nll(torch.zeros(1, 2, 4), torch.tensor([1, 3])).double().numpy().round(3).tolist()
+        [1.386]
+    """
+    scored = logits.log_softmax(dim=-1).gather(2, ids.reshape(1, -1, 1).expand(len(logits), -1, 1))
+    return -scored[..., 0].mean(dim=1)

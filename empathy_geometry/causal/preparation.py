@@ -1,0 +1,254 @@
+"""Everything that is fixed before the first edit: who is tested, on what, read how, against which directions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from empathy_geometry.activations.extraction import extract_activations
+from empathy_geometry.activations.pairing import paired_differences
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.causal.fan_out import EditedModel
+from empathy_geometry.causal.markers import (
+    MarkerTokens,
+    choose_markers,
+    given_markers,
+    marker_positions,
+    token_ids_of,
+    word_ids,
+)
+from empathy_geometry.causal.readouts import LaterLayers, fit_later_layers
+from empathy_geometry.causal.row_edits import Edit
+from empathy_geometry.causal.scenario_split import REST, ScenarioSplit, negatives_of, split_scenarios
+from empathy_geometry.evaluation.nulls import random_directions
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.steering.hook import SteeringHook, Units
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+
+Contrast = tuple[str, str]
+"""A positive and a negative class of the texts; "rest" as the negative class means all other classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One direction and what it should move.
+
+    Attributes:
+        name: Of the direction.
+        direction: What is written.
+        positive: The concept's class.
+        negatives: The classes it is compared with.
+        length: Activation units of one unit of alpha.
+        negative_mean: Mean projection of the negative classes, to which the projection is clamped.
+        later: Probes at later layers.
+        markers: Marker tokens.
+    """
+
+    name: str
+    direction: ConceptDirection
+    positive: str
+    negatives: tuple[str, ...]
+    length: float
+    negative_mean: float
+    later: LaterLayers
+    markers: MarkerTokens
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What `causal_effects` runs.
+
+    Attributes:
+        layer: Where edits happen.
+        readout_layers: Where probes read.
+        targets: Directions with their readouts.
+        split: Texts by use.
+        nulls: Unit directions that mean nothing, by kind, [n, d_model].
+        notes: What a reader must know.
+    """
+
+    layer: Layer
+    readout_layers: tuple[int, ...]
+    targets: tuple[Target, ...]
+    split: ScenarioSplit
+    nulls: Mapping[str, Float[Tensor, "n d_model"]]
+    notes: tuple[str, ...]
+
+
+def prepare(
+    model: HookedModel,
+    directions: Mapping[str, ConceptDirection | Contrast],
+    texts: LabeledTexts,
+    *,
+    layer: Layer,
+    readout_layers: tuple[int, ...],
+    direction_texts: LabeledTexts | None,
+    units: Units,
+    probe: Probe,
+    markers: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    n_markers: int,
+    n_random: int,
+    n_shuffled: int,
+    seed: int,
+    progress: bool,
+) -> Preparation:
+    """Divide the texts, fit what is to be fitted, choose markers and draw controls."""
+    contrasts = {
+        name: (d.positive, d.negative) if isinstance(d, ConceptDirection) else d for name, d in directions.items()
+    }
+    fitted_here = any(not isinstance(d, ConceptDirection) for d in directions.values())
+    split = split_scenarios(texts, contrasts, for_directions=fitted_here, direction_texts=direction_texts, seed=seed)
+    options = {"position": "response_mean", "progress": progress}
+    acts = extract_activations(model, split.readouts, layers=[layer, *readout_layers], **options)  # type: ignore[call-overload]
+    source = acts
+    if split.directions is not None:
+        source = extract_activations(model, split.directions, layers=[layer], **options)  # type: ignore[call-overload]
+    notes = list(split.notes)
+    found: dict[str, ConceptDirection] = {}
+    negatives = {name: tuple(negatives_of(acts.labels, *contrast)) for name, contrast in contrasts.items()}
+    for name, given in directions.items():
+        if isinstance(given, ConceptDirection):
+            found[name] = given
+            continue
+        positive = contrasts[name][0]
+        rows = _two_classes(source, positive, negatives[name])
+        found[name] = ConceptDirection.from_activations(
+            rows, positive=positive, negative=_negative_name(negatives[name]), layer=layer
+        )
+    for direction in found.values():
+        SteeringHook(direction, layers=[layer]).check_fits(model)
+    norm = float(acts.layer(layer).double().norm(dim=1).mean())
+    forbidden, unknown = _forbidden(model, texts, split, direction_texts)
+    if unknown:
+        notes.append("the directions' texts are unknown, so marker tokens occur in none of the texts given")
+    chosen_markers = _markers(model, split.readouts, contrasts, negatives, markers, n_markers, forbidden, progress)
+    targets = []
+    for name, direction in found.items():
+        positive, negative = contrasts[name][0], negatives[name]
+        projected = direction.project(acts.layer(layer)).double().numpy()
+        targets.append(
+            Target(
+                name,
+                direction,
+                positive,
+                negative,
+                _unit_length(direction, units, norm, name),
+                float(projected[np.isin(acts.labels, list(negative))].mean()),
+                fit_later_layers(
+                    acts,
+                    direction.vector,
+                    positive=positive,
+                    negatives=negative,
+                    layers=readout_layers,
+                    probe=probe,
+                ),
+                chosen_markers[name],
+            )
+        )
+    rng = np.random.default_rng(seed)
+    d_model = int(model.cfg.d_model)
+    nulls = {"isotropic": random_directions(n_random, d_model=d_model, rng=rng)}
+    if n_shuffled:
+        nulls["shuffled labels"] = _shuffled(source, layer, contrasts, negatives, n_shuffled, rng)
+    return Preparation(layer, readout_layers, tuple(targets), split, nulls, tuple(notes))
+
+
+def _two_classes(acts: Activations, positive: str, negatives: Sequence[str]) -> Activations:
+    """The rows of a contrast, several negative classes under one name."""
+    rows = acts[np.flatnonzero(np.isin(acts.labels, [positive, *negatives]))]
+    return replace(rows, labels=np.where(rows.labels == positive, positive, _negative_name(negatives)))
+
+
+def _negative_name(negatives: Sequence[str]) -> str:
+    return negatives[0] if len(negatives) == 1 else REST
+
+
+def _unit_length(direction: ConceptDirection, units: Units, norm: float, name: str) -> float:
+    if units == "raw":
+        return 1.0
+    if units == "residual_norm":
+        return norm
+    if units not in direction.scales:
+        raise ValueError(
+            f"units={units!r} needs directions that know their {units}; {name!r} has {sorted(direction.scales)}. "
+            f"Its class gap on held-out scenarios may not be positive; try units='residual_norm'"
+        )
+    return float(direction.scales[units])
+
+
+def _forbidden(
+    model: HookedModel, texts: LabeledTexts, split: ScenarioSplit, direction_texts: LabeledTexts | None
+) -> tuple[frozenset[int], bool]:
+    """Tokens that no marker may be, and whether that had to be guessed."""
+    sources = [part for part in (split.directions, direction_texts) if part is not None]
+    if not sources:
+        return token_ids_of(model, texts.texts), True
+    return frozenset().union(*(token_ids_of(model, part.texts) for part in sources)), False
+
+
+def _markers(
+    model: HookedModel,
+    readouts: LabeledTexts,
+    contrasts: Mapping[str, Contrast],
+    negatives: Mapping[str, tuple[str, ...]],
+    given: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    n: int,
+    forbidden: frozenset[int],
+    progress: bool,
+) -> dict[str, MarkerTokens]:
+    found = {name: given_markers(model, up, down, forbidden=forbidden, name=name) for name, (up, down) in given.items()}
+    if set(found) >= set(contrasts):
+        return found
+    runner = EditedModel(model, "embed", ())
+    rows = []
+    nothing = [Edit.nothing(int(model.cfg.d_model))]
+    for text in tqdm(tokenize(model, readouts), "markers", delay=2, disable=None if progress else True):
+        read = runner.read(text.ids, nothing, tokens=(), positions=marker_positions(text))
+        rows.append(read.logits[0].log_softmax(dim=-1).mean(dim=0))
+    allowed = [i for i in word_ids(model) if i not in forbidden]
+    for name, (positive, _) in contrasts.items():
+        if name not in found:
+            found[name] = choose_markers(
+                torch.stack(rows),
+                readouts.labels,
+                readouts.groups,
+                positive=positive,
+                negatives=negatives[name],
+                allowed=allowed,
+                n=n,
+                tokenizer=model.tokenizer,
+            )
+    return found
+
+
+def _shuffled(
+    acts: Activations,
+    layer: Layer,
+    contrasts: Mapping[str, Contrast],
+    negatives: Mapping[str, tuple[str, ...]],
+    n: int,
+    rng: np.random.Generator,
+) -> Float[Tensor, "n d_model"]:
+    """Mean differences with the classes swapped in a random half of the scenarios, each contrast in turn."""
+    differences = []
+    for name, (positive, _) in contrasts.items():
+        rows = _two_classes(acts, positive, negatives[name])
+        values, _ = paired_differences(
+            rows.layer(layer), rows.labels, rows.groups, positive=positive, negative=_negative_name(negatives[name])
+        )
+        differences.append(values)
+    drawn = []
+    for i in range(n):
+        rows_of = differences[i % len(differences)]
+        signs = rng.permutation(np.where(np.arange(len(rows_of)) % 2, 1.0, -1.0))
+        vector = signs @ rows_of
+        drawn.append(vector / np.linalg.norm(vector))
+    return torch.as_tensor(np.stack(drawn), dtype=torch.float32)

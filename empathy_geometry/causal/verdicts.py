@@ -1,0 +1,89 @@
+"""The rules by which numbers become verdicts; fixed before anything is measured.
+
+A row is judged by `judge`: the effect must be consistent over scenarios and larger than that of nearly all directions
+that mean nothing. A direction is judged by `combine`: "causal" needs sufficiency (adding it moves the output and the
+later layers) and necessity (without it the classes come closer there), because adding a vector can move a readout that
+the model never drives that way, and taking one out can break what it has nothing to do with. What the model writes is
+shown beside, and does not enter: at doses that leave text intact, greedy text often does not change at all.
+"""
+
+from collections.abc import Sequence
+
+from empathy_geometry.causal.result import CausalEffect, CausalVerdict, RowVerdict, Verdict
+from empathy_geometry.foundation.estimate import Estimate
+
+SIGNIFICANT = 0.05
+"""At most so many of the controls may reach an effect that is called supported."""
+
+WITHIN_CONTROLS = 0.2
+"""If so many of the controls reach it, an effect is called not supported."""
+
+COUNTING = ("marker tokens", "later layers")
+"""Readouts on which the verdict rests."""
+
+
+def judge(effect: Estimate, pvalue: float | None, readout: Estimate) -> tuple[RowVerdict, str]:
+    """Verdict of one row, and why.
+
+    "supported": interval above zero and p <= 0.05. "not supported": p > 0.2, or the interval lies below zero.
+    "cannot tell": in between, or the readout itself does not tell the classes apart on unedited texts.
+
+    Args:
+        effect: With its interval over scenarios.
+        pvalue: By rank among the controls.
+        readout: AUROC of the readout on unedited, held-out texts.
+
+    Example:
+        >>> good = Estimate(0.9, 0.8, 0.95)
+        >>> judge(Estimate(1.0, 0.5, 1.5), 0.04, good)[0], judge(Estimate(0.1, -0.1, 0.3), 0.6, good)[0]
+        ('supported', 'not supported')
+        >>> judge(Estimate(1.0, 0.5, 1.5), 0.04, Estimate(0.5, 0.4, 0.6))[0]
+        'cannot tell'
+    """
+    if readout.low is None or readout.low <= 0.5:
+        return "cannot tell", "the readout does not tell the classes apart on unedited texts"
+    if pvalue is None or effect.low is None or effect.high is None:
+        return "cannot tell", "no controls or no interval"
+    if effect.high < 0:
+        return "not supported", "it moves the other way"
+    if pvalue > WITHIN_CONTROLS:
+        return "not supported", "directions that mean nothing do as much"
+    if pvalue <= SIGNIFICANT and effect.low > 0:
+        return "supported", ""
+    if pvalue <= SIGNIFICANT:
+        return "cannot tell", "more than the controls, but not in every kind of scenario"
+    return "cannot tell", "hardly more than the controls"
+
+
+def combine(rows: Sequence[CausalEffect]) -> CausalVerdict:
+    """Verdict of one direction from its rows.
+
+    Sufficiency counts the rows "add" and necessity the rows "clamp" (to the negative class's mean, which stays among
+    values that occur; projecting out is shown beside). Each is supported if every readout that works supports it, not
+    supported if none does, otherwise it cannot be told. A direction is causal if both are supported, not causal if
+    either is not supported; otherwise it cannot be told.
+    """
+    sufficiency = _together([r for r in rows if r.test == "sufficiency" and r.readout in COUNTING])
+    necessity = _together([r for r in rows if r.test == "necessity" and r.operation == "clamp"])
+    verdict: Verdict = "cannot tell"
+    if sufficiency == "supported" and necessity == "supported":
+        verdict = "causal"
+    elif "not supported" in (sufficiency, necessity):
+        verdict = "not causal"
+    words = {
+        "supported": "{}",
+        "not supported": "not {}",
+        "cannot tell": "{}: cannot tell",
+        "": "{}: cannot tell",
+    }
+    reason = ", ".join(words[v].format(name) for name, v in (("sufficient", sufficiency), ("necessary", necessity)))
+    return CausalVerdict(verdict, sufficiency, necessity, reason)
+
+
+def _together(rows: Sequence[CausalEffect]) -> RowVerdict:
+    said = [r.verdict for r in rows if not r.note.startswith("the readout does not tell")]
+    if said and all(v == "supported" for v in said):
+        return "supported"
+    if said and all(v == "not supported" for v in said):
+        return "not supported"
+    return "cannot tell"

@@ -1,0 +1,1 @@
+"""Data with a known truth, to see whether the analysis finds it."""
