@@ -25,6 +25,11 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.loading import load_model
+from empathy_geometry.sae.agreement import sae_agreement
+from empathy_geometry.sae.agreement_result import SaeAgreement
+from empathy_geometry.sae.autoencoder import SparseAutoencoder
+from empathy_geometry.sae.loading import load_sae
+from empathy_geometry.sae.training import train_sae
 from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
 from empathy_geometry.steering.calibration import Calibration, calibrate_threshold
 from empathy_geometry.steering.coherence import Coherence, coherence
@@ -35,7 +40,6 @@ from empathy_geometry.steering.monitoring import TokenScores, token_scores
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
-from empathy_geometry.studies.sae import sae_agreement
 from empathy_geometry.texts.families import family_folds, family_split
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import grouped_folds
@@ -62,6 +66,8 @@ __all__ = [
     "PermutationTest",
     "Probe",
     "Provenance",
+    "SaeAgreement",
+    "SparseAutoencoder",
     "SteeringHook",
     "SteeringSweep",
     "Subspace",
@@ -92,6 +98,7 @@ __all__ = [
     "grouped_folds",
     "length_covariates",
     "load_model",
+    "load_sae",
     "macro_auroc",
     "measure_bandwidth",
     "paired_differences",
@@ -107,5 +114,6 @@ __all__ = [
     "steering_range",
     "steering_sweep",
     "token_scores",
+    "train_sae",
     "transfer_matrix",
 ]

@@ -243,6 +243,6 @@ def _shuffled(
 
 def _another_order(units: Sequence[Any], generator: np.random.Generator) -> list[int]:
     while True:
-        order = generator.permutation(len(units)).tolist()
+        order = [int(j) for j in generator.permutation(len(units))]
         if [units[j] for j in order] != list(units):
             return order

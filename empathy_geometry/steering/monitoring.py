@@ -1,0 +1,342 @@
+"""A concept token by token: where in a text, or in what the model writes while it is steered, it shows."""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from empathy_geometry.activations.batching import batches
+from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
+from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
+from empathy_geometry.models.tokens import pad, tokenize
+from empathy_geometry.steering.generation import Continuations
+from empathy_geometry.steering.hook import SteeringHook
+from empathy_geometry.steering.token_pieces import token_pieces
+from empathy_geometry.steering.token_view import as_html, as_terminal
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+
+ScoreUnits = Literal["raw", "class_gap"]
+Reading = Literal["unsteered", "steered"]
+
+# Only the stream at one hook is kept, so tokens a pass are bounded by what a pass itself needs.
+_TOKENS_A_PASS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class TokenScores:
+    """A score for each token of each text.
+
+    Prints as aligned tokens and scores (in colour on a terminal), and shows as HTML in a notebook.
+
+    Attributes:
+        tokens: What each token adds to the text, [n_texts][n_tokens]; "" before the end of a character that takes
+            several tokens.
+        scores: Score at each token, [n_texts][n_tokens].
+        counted: Which scores mean something, [n_texts][n_tokens]: not the first position, whose stream is an attention
+            sink of huge norm whatever the text is, and not special tokens. The others are shown without colour.
+        spans: (start, stop) of what was written or counts as the response, in tokens.
+        scorer: What scored.
+        units: Unit of the scores.
+        centre: Score that is neither class: the midpoint of the classes where known, 0 for probes, else the median.
+        layer: Where the stream was read.
+        reading: "steered": the stream was read under a `SteeringHook`; "unsteered": by the model as it is.
+        note: What to know before the scores are taken as evidence, or "".
+    """
+
+    tokens: tuple[tuple[str, ...], ...]
+    scores: tuple[FloatArray, ...]
+    counted: tuple[BoolArray, ...]
+    spans: tuple[tuple[int, int], ...]
+    scorer: str
+    units: str
+    centre: float
+    layer: Layer
+    reading: Reading
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def means(self) -> FloatArray:
+        """Mean of the counted scores in each text's span, [n_texts]; NaN where none counts."""
+        found = np.full(len(self), np.nan)
+        for i, (start, stop) in enumerate(self.spans):
+            inside = self.scores[i][start:stop][self.counted[i][start:stop]]
+            if inside.size:
+                found[i] = inside.mean()
+        return found
+
+    @property
+    def reach(self) -> float:
+        """Distance from the centre at which colours are full: 98 % of counted scores lie within."""
+        away = np.concatenate([np.abs(s[c] - self.centre) for s, c in zip(self.scores, self.counted, strict=True)])
+        return float(np.quantile(away, 0.98)) or 1.0 if away.size else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return {
+            "tokens": [list(row) for row in self.tokens],
+            "scores": [row.tolist() for row in self.scores],
+            "counted": [row.tolist() for row in self.counted],
+            "spans": [list(span) for span in self.spans],
+            "means": [None if np.isnan(m) else float(m) for m in self.means],
+            "scorer": self.scorer,
+            "units": self.units,
+            "centre": self.centre,
+            "layer": self.layer,
+            "reading": self.reading,
+            "note": self.note,
+        }
+
+    def to_frame(self) -> Any:
+        """One row per token, as a pandas DataFrame (pandas must be installed)."""
+        import pandas as pd
+
+        rows = [
+            {
+                "text": i,
+                "position": t,
+                "token": token,
+                "score": float(self.scores[i][t]),
+                "counted": bool(self.counted[i][t]),
+                "in_span": self.spans[i][0] <= t < self.spans[i][1],
+            }
+            for i, tokens in enumerate(self.tokens)
+            for t, token in enumerate(tokens)
+        ]
+        return pd.DataFrame(rows)
+
+    def to_html(self) -> str:
+        """A whole page, with its style inside: no network, no script, for light and dark."""
+        return as_html(self, page=True)
+
+    def _repr_html_(self) -> str:
+        return as_html(self, page=False)
+
+    def __str__(self) -> str:
+        return as_terminal(self, colour=sys.stdout.isatty())
+
+
+def token_scores(
+    model: HookedModel,
+    texts: LabeledTexts | Sequence[str] | Continuations,
+    scorer: ConceptDirection | Probe | Float[Tensor, "d_model"],
+    *,
+    layer: Layer | None = None,
+    site: Site | None = None,
+    hook: SteeringHook | None = None,
+    units: ScoreUnits = "raw",
+    positive: object = None,
+    chat_template: bool = False,
+    batch_size: int | Literal["auto"] = "auto",
+) -> TokenScores:
+    """Score every token of texts, or of what a model wrote, by a direction or a fitted probe.
+
+    Without `hook` the model as it is reads the text, also one that was written under steering: does the text itself
+    carry the concept? With `hook` the stream is read while it is steered, as it was when the text was written (one
+    pass over the whole text gives the same stream as writing it token by token). At a steered layer the hook's own
+    edit is then part of every score, by algebra and for any direction; `note` says so. Later layers say what the
+    model makes of it.
+
+    Args:
+        model: HookedTransformer or TransformerBridge, with nothing attached.
+        texts: Labeled texts, plain strings, or what `generate` returned.
+        scorer: A direction (projection), a fitted `Probe` (decision value), or a tensor (dot product).
+        layer: Where to read; None takes the direction's own.
+        site: Hook point of the block; None takes the direction's own, or "resid_post".
+        hook: Steering to read under. Its alpha may be one per text. Positions "prompt", "generated" and "response" mean
+            the text's own prompt and response.
+        units: Of a direction's scores: "raw" activation units, or "class_gap": 0 midway between the class means, 1
+            one class gap above.
+        positive: With a probe of more than two classes, whose score to take.
+        chat_template: As in `extract_activations`; not for `Continuations`, whose prompts have it already.
+        batch_size: Texts a pass.
+
+    Raises:
+        TypeError: a scorer of another kind.
+        ValueError: no layer, another width, a probe that is not fitted, or a hook that does not go with the texts.
+
+    Example:
+        >>> written = generate(model, ["I lost my job."])  # doctest: +SKIP
+        >>> print(token_scores(model, written, direction, units="class_gap"))  # doctest: +SKIP
+    """
+    check_model(model)
+    read = _Scorer.of(scorer, layer, site, units, positive)
+    read.check_fits(model)
+    rows, spans = _rows(model, texts, chat_template)
+    if hook is not None:
+        hook.check_fits(model)
+    name = hook_name(model, read.layer, read.site)
+    scores: list[FloatArray] = [np.empty(0)] * len(rows)
+    order = np.argsort([-len(row) for row in rows], kind="stable")
+    for run in batches(np.array([len(rows[i]) for i in order]), batch_size, _TOKENS_A_PASS):
+        batch = order[run]
+        ids, mask = pad([rows[i] for i in batch])
+        with torch.no_grad(), _steered(model, hook, rows, spans, batch), HookReader(model, [name]) as reader:
+            (found,) = reader.read(ids, mask, [read.score])
+        for r, i in enumerate(batch):
+            scores[i] = found[r, : len(rows[i])].double().cpu().numpy()
+    special = set(model.tokenizer.all_special_ids)
+    counted = tuple(np.array([t > 0 and token not in special for t, token in enumerate(row)]) for row in rows)
+    pooled = np.concatenate([s[c] for s, c in zip(scores, counted, strict=True)])
+    centre = read.centre if read.centre is not None else float(np.median(pooled)) if pooled.size else 0.0
+    return TokenScores(
+        tuple(token_pieces(model.tokenizer, row) for row in rows),
+        tuple(scores),
+        counted,
+        tuple(spans),
+        read.name,
+        read.units,
+        centre,
+        read.layer,
+        "unsteered" if hook is None else "steered",
+        _note(hook, read),
+    )
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """A linear score of the stream and what is known of it."""
+
+    weights: Float[Tensor, "d_model"]
+    offset: float
+    scale: float
+    layer: Layer
+    site: Site
+    name: str
+    units: str
+    centre: float | None
+    direction: ConceptDirection | None = None
+
+    def score(self, stream: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos"]:
+        """Scores in float32 at least, whatever the model computes in."""
+        wide = torch.promote_types(stream.dtype, torch.float32)
+        return (stream.to(wide) @ self.weights.to(stream.device, wide) - self.offset) / self.scale
+
+    def check_fits(self, model: HookedModel) -> None:
+        if len(self.weights) != int(model.cfg.d_model):
+            raise ValueError(
+                f"the scorer has width {len(self.weights)}, the model d_model {model.cfg.d_model}; it is of another "
+                f"model"
+            )
+        if self.direction is not None:
+            SteeringHook(self.direction, layers=self.layer).check_fits(model)
+
+    @classmethod
+    def of(
+        cls, scorer: object, layer: Layer | None, site: Site | None, units: ScoreUnits, positive: object
+    ) -> "_Scorer":
+        check_choice(units, "units", ("raw", "class_gap"))
+        own = getattr(scorer, "layer", None)
+        where = own if layer is None else layer
+        if where is None:
+            raise ValueError("the scorer does not say at which layer it lives; pass layer=...")
+        at: Site = getattr(scorer, "site", "resid_post") if site is None else site
+        if isinstance(scorer, ConceptDirection):
+            return cls._of_direction(scorer, where, at, units)
+        if units != "raw":
+            raise ValueError("units='class_gap' needs a ConceptDirection; the scores of other scorers are 'raw'")
+        if isinstance(scorer, Probe):
+            return cls._of_probe(scorer, where, at, positive)
+        if not isinstance(scorer, Tensor):
+            raise TypeError(
+                f"scorer must be a ConceptDirection, a fitted Probe or a tensor [d_model], got {type(scorer).__name__}"
+            )
+        if scorer.ndim != 1 or not torch.isfinite(scorer).all():
+            raise ValueError(f"a scorer tensor must be [d_model] and finite, got shape {tuple(scorer.shape)}")
+        return cls(scorer.detach(), 0.0, 1.0, where, at, "vector", "activation units", None)
+
+    @classmethod
+    def _of_direction(cls, direction: ConceptDirection, layer: Layer, site: Site, units: ScoreUnits) -> "_Scorer":
+        name = f"{direction.positive} - {direction.negative} ({direction.method})"
+        means = direction.class_means
+        middle = (means["positive"] + means["negative"]) / 2 if means else None
+        if units == "raw":
+            return cls(direction.vector, 0.0, 1.0, layer, site, name, "activation units", middle, direction)
+        if middle is None:
+            raise ValueError("units='class_gap' needs a direction that knows its class means; try units='raw'")
+        gap = means["positive"] - means["negative"]
+        return cls(direction.vector, middle, gap, layer, site, name, "class gaps", 0.0, direction)
+
+    @classmethod
+    def _of_probe(cls, probe: Probe, layer: Layer, site: Site, positive: object) -> "_Scorer":
+        try:
+            check_is_fitted(probe)
+        except ValueError as error:
+            raise ValueError("the probe is not fitted; call probe.fit(X, y) first") from error
+        classes = list(probe.classes_)
+        if len(classes) == 2:
+            chosen = classes[1] if positive is None else positive
+            check_choice(chosen, "positive", classes)
+            sign, row = (1.0 if chosen == classes[1] else -1.0), 0
+        elif positive is None:
+            raise ValueError(f"the probe has {len(classes)} classes; pass positive=, one of {classes}")
+        else:
+            check_choice(positive, "positive", classes)
+            chosen, sign, row = positive, 1.0, classes.index(positive)
+        weights = torch.as_tensor(sign * probe.coef_[row], dtype=torch.float64)
+        offset = -sign * float(probe.intercept_[row])
+        return cls(weights, offset, 1.0, layer, site, f"{probe.kind} probe, {chosen}", "decision value", 0.0)
+
+
+def _rows(
+    model: HookedModel, texts: LabeledTexts | Sequence[str] | Continuations, chat_template: bool
+) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
+    """Token ids of each text and where its response lies."""
+    if not len(texts):
+        raise ValueError("texts is empty; give at least one text")
+    if isinstance(texts, Continuations):
+        if chat_template:
+            raise ValueError("the prompts of Continuations are as the model read them; leave chat_template=False")
+        rows = [(*p, *n) for p, n in zip(texts.prompt_ids, texts.new_ids, strict=True)]
+        return rows, [(len(p), len(row)) for p, row in zip(texts.prompt_ids, rows, strict=True)]
+    tokenized = tokenize(model, texts, chat_template=chat_template)
+    return [t.ids for t in tokenized], [(t.start, t.stop) for t in tokenized]
+
+
+def _steered(
+    model: HookedModel,
+    hook: SteeringHook | None,
+    rows: Sequence[tuple[int, ...]],
+    spans: Sequence[tuple[int, int]],
+    batch: np.ndarray,
+) -> AbstractContextManager[Any]:
+    """The hook as these rows were, or would be, written under it."""
+    if hook is None:
+        return nullcontext()
+    if hook.alpha.ndim == 1:
+        if len(hook.alpha) != len(rows):
+            raise ValueError(f"the hook's alpha has {len(hook.alpha)} entries for {len(rows)} texts; give one per text")
+        hook = hook.with_alpha(hook.alpha[torch.as_tensor(batch)])
+    if isinstance(hook.positions, str):
+        border: dict[str, Callable[[int], tuple[int, int]]] = {
+            "prompt": lambda i: (0, spans[i][0]),
+            "generated": lambda i: (spans[i][0], len(rows[i])),
+            "response": lambda i: (spans[i][0], spans[i][1]),
+        }
+        if hook.positions in border:
+            chosen = [border[hook.positions](int(i)) for i in batch]
+            if any(start >= stop for start, stop in chosen):
+                raise ValueError(f"the hook edits positions={hook.positions!r}, which some text does not have")
+            hook = hook.with_positions(chosen)
+    elif len(hook.positions) and isinstance(hook.positions[0], tuple):
+        hook = hook.with_positions([hook.positions[int(i)] for i in batch])  # type: ignore[misc]
+    return hook.attached(model)
+
+
+def _note(hook: SteeringHook | None, read: _Scorer) -> str:
+    if hook is not None and read.layer in hook.layers and read.site == getattr(hook.direction, "site", "resid_post"):
+        return "read at a steered layer: the edit itself is part of the scores, for any direction"
+    return ""
