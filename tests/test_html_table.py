@@ -100,3 +100,10 @@ def test_audit(acts: eg.Activations):
     table = Cells(found._repr_html_())
     assert [row[0] for row in table.rows[1:]] == list(dict.fromkeys(c.name for c in found.checks))
     assert found.verdict in table.text
+
+
+def test_pitfall():
+    found = eg.pitfalls.shared_baseline(n_draws=20)
+    table = Cells(found._repr_html_())
+    assert table.rows[0] == list(found.rows()[0])
+    assert "(planted data)" in table.text

@@ -9,6 +9,7 @@ import numpy as np
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class Demonstration(ABC):
         lines = [f"{self.title} ({self.provenance.kind} data)"]
         lines += ["  " + "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
         return "\n".join([*lines, self.lesson])
+
+    def _repr_html_(self) -> str:
+        return html_table(f"{self.title} ({self.provenance.kind} data)", self.rows(), notes=[self.lesson])
 
     def to_frame(self) -> "pd.DataFrame":
         """The table."""
