@@ -78,7 +78,7 @@ def test_the_seed_repeats_it_and_other_texts_change_it(model, result):
 
 def test_bad_input_is_named_before_anything_runs(model):
     pairs = subset(eg.datasets.empathy_pairs(), 5)
-    with pytest.raises(NotImplementedError, match="SAE agreement is not built yet"):
+    with pytest.raises(TypeError, match="sae must be an SAE"):
         eg.measure_bandwidth(model, pairs, sae="some release")
     with pytest.raises(ValueError, match="say which two"):
         eg.measure_bandwidth(model, eg.datasets.empathy_triplets())

@@ -19,6 +19,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.loading import HookedModel, check_model, model_identity
+from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.steering.hook import Units
 from empathy_geometry.steering.random_directions import random_controls
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
@@ -32,7 +33,7 @@ from empathy_geometry.studies.bandwidth_texts import (
     two_classes,
 )
 from empathy_geometry.studies.result_files import kind_of, title
-from empathy_geometry.studies.sae import sae_agreement
+from empathy_geometry.studies.sae_step import agreement_step, check_sae
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 _FEWEST_FOR_TRANSFER = 4
@@ -52,7 +53,7 @@ class Bandwidth:
             "covariance-matched ..." and "shuffled labels ...", in the concept's units.
         layer: Where dimensionality and steering were measured.
         layer_choice: "nested" or "given".
-        sae: SAE agreement; None, because that step is not part of this run.
+        sae: SAE agreement; None where no SAE was given.
         notes: Which parts could not be measured, and why.
         scenarios: Names of the scenarios, in the order of the evaluation's group indices.
         provenance: Where every number came from.
@@ -66,7 +67,7 @@ class Bandwidth:
     random: dict[str, Estimate]
     layer: Layer
     layer_choice: str
-    sae: None
+    sae: SaeAgreement | None
     notes: tuple[str, ...]
     scenarios: tuple[str, ...]
     provenance: Provenance
@@ -106,7 +107,7 @@ class Bandwidth:
             table.append((f"range + of random directions, {c.sweep.units}", "", randoms))
         if self.transfer is not None:
             table.append(("transfer ratio between contexts", str(self.transfer.ratio), "1 = as good as within"))
-        table.append(("SAE agreement", "not part of this run", ""))
+        table.append(_sae_row(self.sae))
         return table
 
     def __str__(self) -> str:
@@ -135,7 +136,7 @@ class Bandwidth:
             "permutation": self.permutation.to_dict(),
             "transfer": None if self.transfer is None else self.transfer.to_dict(),
             "random_directions": {name: e.to_dict() for name, e in self.random.items()},
-            "sae": None,
+            "sae": None if self.sae is None else self.sae.to_dict(),
             "notes": list(self.notes),
             "scenarios": list(self.scenarios),
         }
@@ -174,7 +175,8 @@ def measure_bandwidth(
     Steps: (1) held-out probe AUROC beside text-only baselines, and its permutation test; (2) dimensionality of the
     paired differences within scenarios; (3) steering range of the mean difference, on prompts from scenarios that did
     not enter the direction; (4) the same for a control concept and the range of random directions; (5) transfer between
-    contexts; (6) SAE agreement, which is not built yet. Bandwidth is dimensionality x steering range, both reported.
+    contexts; (6) with `sae`, agreement of the concept with the SAE's features. Bandwidth is dimensionality x steering
+    range, both reported.
 
     Args:
         model: HookedTransformer or TransformerBridge.
@@ -192,7 +194,8 @@ def measure_bandwidth(
         max_new_tokens: Length of the steered continuations.
         n_permutations: Of the permutation test.
         n_random: Random directions of each kind.
-        sae: Anything but None asks for the SAE step, which raises NotImplementedError.
+        sae: A sparse autoencoder of this model, from `load_sae`, `train_sae` or SAELens; agreement is measured at its
+            own layer. None leaves the step out.
         store: Folder to keep the activations of `texts` in, so that a second run, or one that was interrupted, reads
             them instead of computing them; see `extract_activations`.
         seed: Of every random choice.
@@ -202,14 +205,12 @@ def measure_bandwidth(
         A `Bandwidth`; print it for the table, `.save(folder)` for JSON, Markdown and figures.
 
     Raises:
-        ValueError: not exactly two classes, a scenario that lacks one, or too few scenarios.
-        NotImplementedError: `sae` was given.
+        ValueError: not exactly two classes, a scenario that lacks one, too few scenarios, or an SAE of another model.
 
     Source: Santarcangelo (2026) for the quantity; docs/methods.md for each estimator.
     """
     check_model(model)
-    if sae is not None:
-        sae_agreement(sae)
+    autoencoder = None if sae is None else check_sae(sae, model)
     positive, negative = two_classes(texts, positive, negative)
     check_pairs(texts, positive, negative)
     if control is not None:
@@ -229,6 +230,20 @@ def measure_bandwidth(
         progress=progress,
     )
     at = most_chosen(evaluation.chosen_layers) if layer == "nested" else layer
+    agreement = None
+    if autoencoder is not None:
+        agreement = agreement_step(
+            autoencoder,
+            model,
+            texts,
+            acts,
+            positive=positive,
+            negative=negative,
+            layer=at,
+            position=position,
+            seed=seed,
+            progress=progress,
+        )
     options = {"max_new_tokens": max_new_tokens, "progress": progress}
 
     def factors(read: Activations, up: str, down: str) -> BandwidthFactors:
@@ -294,7 +309,7 @@ def measure_bandwidth(
         random=randoms,
         layer=at,
         layer_choice="nested" if layer == "nested" else "given",
-        sae=None,
+        sae=agreement,
         notes=tuple(notes),
         scenarios=tuple(np.unique(acts.groups[np.isin(acts.labels, [positive, negative])]).tolist()),
         provenance=Provenance(kind_of(model), model=model_identity(model), texts=hashes, seed=seed, settings=settings),
@@ -328,3 +343,14 @@ def _of(control: BandwidthFactors | None, name: str) -> str:
         return "no control"
     value = control.dimensionality.participation_ratio if name == "dimensionality" else getattr(control, name)
     return f"{control.name}: {value}"
+
+
+def _sae_row(sae: SaeAgreement | None) -> tuple[str, str, str]:
+    if sae is None:
+        return "SAE agreement", "not part of this run", ""
+    found = sae.agreement
+    return (
+        f"SAE agreement, layer {sae.layer}: {found.n_features} features",
+        f"mean cos^2 {found.value}",
+        f"{sae.verdict}: {sae.reason}",
+    )

@@ -1,0 +1,174 @@
+"""A sparse autoencoder as this library uses one, whoever trained it."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.provenance import write_json
+from empathy_geometry.sae.hook_places import Place, hook_of_place, place_of_hook, same_place
+from empathy_geometry.sae.training_report import TrainingReport
+
+REPORT_FILE = "training_report.json"
+_BYTES_AT_ONCE = 2**26
+
+
+@dataclass(frozen=True, eq=False)
+class SparseAutoencoder:
+    """Rows in, few features out: what `load_sae` and `train_sae` give, and `sae_agreement` takes.
+
+    Attributes:
+        decoder: What each feature writes, [d_sae, d_model], float32 on the CPU; lengths as in the SAE.
+        encode_rows: From rows [n, d_model] to feature activations [n, d_sae]; use `encode`.
+        decode_rows: From feature activations to rows; use `decode`.
+        place: Layer and site that it reads, or None if unknown.
+        architecture: Such as "topk".
+        name: What it is called in results.
+        model_name: The model that it was trained on, as its configuration says.
+        training: How it was trained, where it was trained here.
+        sae: The SAELens object behind it, or None.
+        planted: Whether its features were made up, so that results with it are no measurements.
+
+    Raises:
+        ValueError: the decoder is not a finite matrix.
+
+    Example:
+        >>> decoder = torch.eye(3)
+        >>> toy = SparseAutoencoder(decoder, lambda x: x.relu(), lambda f: f @ decoder, name="toy")
+        >>> toy.d_sae, toy.encode(torch.tensor([[1.0, -2.0, 3.0]])).tolist()
+        (3, [[1.0, 0.0, 3.0]])
+    """
+
+    decoder: Float[Tensor, "d_sae d_model"]
+    encode_rows: Callable[[Tensor], Tensor] = field(repr=False)
+    decode_rows: Callable[[Tensor], Tensor] = field(repr=False)
+    place: Place | None = None
+    architecture: str = "given"
+    name: str = "sae"
+    model_name: str = ""
+    training: TrainingReport | None = field(default=None, repr=False)
+    sae: Any = field(default=None, repr=False)
+    planted: bool = False
+
+    def __post_init__(self) -> None:
+        decoder = torch.as_tensor(self.decoder).detach().float().cpu()
+        if decoder.ndim != 2 or decoder.numel() == 0 or not bool(torch.isfinite(decoder).all()):
+            raise ValueError(f"decoder must be a finite matrix [d_sae, d_model], got shape {tuple(decoder.shape)}")
+        object.__setattr__(self, "decoder", decoder)
+
+    def __repr__(self) -> str:
+        where = "" if self.place is None else f" at {hook_of_place(*self.place)}"
+        report = "" if self.training is None else f"; {self.training}"
+        return f"SparseAutoencoder({self.name}: {self.architecture}, {self.d_sae} x {self.d_model}{where}{report})"
+
+    @property
+    def d_sae(self) -> int:
+        """Number of features."""
+        return int(self.decoder.shape[0])
+
+    @property
+    def d_model(self) -> int:
+        """Width of the rows that it reads."""
+        return int(self.decoder.shape[1])
+
+    @property
+    def is_planted(self) -> bool:
+        """Whether its features were made up, or learned from made-up data."""
+        return self.planted or (self.training is not None and self.training.provenance.kind == "planted")
+
+    def encode(self, x: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_sae"]:
+        """Feature activations of rows, float32 on the CPU.
+
+        Raises:
+            ValueError: the rows have another width.
+        """
+        if x.ndim != 2 or x.shape[1] != self.d_model:
+            raise ValueError(
+                f"{self.name} reads rows [n, {self.d_model}], got {tuple(x.shape)}; is it another model's?"
+            )
+        size = max(1, _BYTES_AT_ONCE // (4 * self.d_sae))
+        with torch.no_grad():
+            return torch.cat([self.encode_rows(part).float().cpu() for part in torch.split(x.detach().float(), size)])
+
+    def decode(self, features: Float[Tensor, "n d_sae"]) -> Float[Tensor, "n d_model"]:
+        """Rows from feature activations, float32 on the CPU."""
+        with torch.no_grad():
+            return self.decode_rows(features.detach().float()).float().cpu()
+
+    def check_fits(self, d_model: int, place: tuple[Layer, str] | None) -> None:
+        """Raise ValueError unless activations of this width, read there, are what the SAE was trained on.
+
+        Raises:
+            ValueError: another width, layer or site; says which.
+        """
+        trained_on = f" (trained on {self.model_name})" if self.model_name else ""
+        if d_model != self.d_model:
+            raise ValueError(
+                f"{self.name} reads vectors of width {self.d_model}{trained_on}, these have {d_model}; an SAE belongs "
+                f"to one model: take one of this model, or train one with train_sae(model, texts, layer=...)"
+            )
+        if place is not None and self.place is not None and same_place(*place) != same_place(*self.place):
+            raise ValueError(
+                f"{self.name} reads {hook_of_place(*self.place)}{trained_on}, these activations are from "
+                f"{hook_of_place(*place)}; extract layer={self.place[0]!r}, site={self.place[1]!r}, or take the SAE "
+                f"of that layer"
+            )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write it in SAELens's format (safetensors and JSON), and the training report beside; load with `load_sae`.
+
+        Raises:
+            ValueError: there is no SAELens object behind it.
+        """
+        if self.sae is None:
+            raise ValueError(f"{self.name} did not come from SAELens, so that it cannot be written in its format")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.training is not None:
+            write_json(folder / REPORT_FILE, self.training.to_dict())
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as part:
+            # The configuration goes last: a folder with one is whole.
+            for path in sorted(map(Path, self.sae.save_model(part)), key=lambda p: p.suffix == ".json"):
+                os.replace(path, folder / path.name)
+        return folder
+
+
+def as_autoencoder(sae: object, name: str | None = None) -> SparseAutoencoder:
+    """A SAELens SAE (or what is one already) as `SparseAutoencoder`.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(sae, SparseAutoencoder):
+        return sae
+    lens: Any = sae
+    if not all(hasattr(lens, attribute) for attribute in ("W_dec", "encode", "decode", "cfg")):
+        raise TypeError(
+            f"sae must be an SAE from load_sae, train_sae or SAELens, got {type(sae).__name__}; try "
+            f"load_sae(folder) or load_sae(release, sae_id)"
+        )
+    metadata = getattr(lens.cfg, "metadata", None)
+    hook = None if metadata is None else metadata.get("hook_name")
+    device, dtype = lens.W_dec.device, lens.W_dec.dtype
+    return SparseAutoencoder(
+        decoder=lens.W_dec,
+        encode_rows=lambda x: lens.encode(x.to(device, dtype)),
+        decode_rows=lambda f: lens.decode(f.to(device, dtype)),
+        place=place_of_hook(hook),
+        architecture=str(lens.cfg.architecture()),
+        name=name or f"SAE at {hook or 'an unknown hook'}",
+        model_name=str((metadata.get("model_name") if metadata is not None else None) or ""),
+        sae=lens,
+    )
+
+
+def layer_of(sae: SparseAutoencoder) -> Layer | None:
+    """The layer that an SAE reads, where it is known."""
+    return None if sae.place is None else sae.place[0]

@@ -1,0 +1,122 @@
+"""The reference study's own SAE numbers, beside ours, as what they are."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
+from empathy_geometry.evaluation.nulls import NullTest, label_null
+from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, Seed
+from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation.estimate import Estimate
+
+COUNTED_ABOVE = 0.01
+WITHIN = 0.2
+NOTE = (
+    "Features above 0.01 are counted in units that scaling the SAE changes, and the count grows with the number of "
+    "texts and the width of the SAE; an untrained dictionary gives such a count too. Two counts within 20 % of each "
+    "other say nothing about which directions they count. Purity grows with the number of clusters, which the "
+    "best silhouette does not choose for the classes' sake: read it beside shuffled labels."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceCounts:
+    """Counts and clusterings as the reference study made them (in sample).
+
+    Attributes:
+        features: Features whose mean activation over the concept's texts exceeds 0.01.
+        features_negative: The same over the other class.
+        features_untrained: The same over the concept's texts, of the untrained dictionary; None without.
+        components: Principal components for 90 % of the variance of the concept's activations.
+        within: Whether `features` and `components` agree within 20 % of the larger.
+        clusters: Number of k-means clusters with the best silhouette.
+        silhouette: Of those clusters.
+        purity: Of those clusters against the classes.
+        adjusted_rand: Of those clusters against the classes; 0 by chance.
+        purity_null: Purity under labels shuffled within scenarios.
+        note: Why these numbers do not say much.
+    """
+
+    features: int
+    features_negative: int
+    features_untrained: int | None
+    components: int
+    within: bool
+    clusters: int
+    silhouette: float
+    purity: Estimate
+    adjusted_rand: Estimate
+    purity_null: NullTest
+    note: str = NOTE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        null = self.purity_null
+        return asdict(self) | {
+            "purity_null": {"mean": float(null.null_distribution.mean()), "pvalue": null.pvalue},
+        }
+
+
+def reference_counts(
+    features: FloatArray,
+    rows: FloatArray,
+    positive: BoolArray,
+    groups: IntArray,
+    *,
+    untrained: FloatArray | None = None,
+    most_clusters: int = 8,
+    n_permutations: int = 199,
+    rng: Seed = 0,
+) -> ReferenceCounts:
+    """Count features and components, and cluster the feature activations by k-means.
+
+    Args:
+        features: Feature activations of the texts, [n, d_sae].
+        rows: Their activations, [n, d_model].
+        positive: Which have the concept.
+        groups: Scenario index of each row.
+        untrained: Feature activations of an untrained dictionary.
+        most_clusters: Numbers of clusters from 2 to this one compete by their silhouette.
+        n_permutations: Of the null of the purity.
+        rng: Of k-means and shuffles.
+
+    Source: Santarcangelo (2026) for the quantities.
+    """
+    generator = as_rng(rng)
+    concept = rows[positive] - rows[positive].mean(axis=0)
+    variance = np.linalg.svd(concept, compute_uv=False) ** 2
+    components = int(np.searchsorted(np.cumsum(variance) / variance.sum(), 0.9 - 1e-12) + 1)
+    counted = _counted(features[positive])
+    live = features[:, (features > 0).any(axis=0)]
+    best, labels = -np.inf, np.zeros(len(rows), dtype=np.int64)
+    for k in range(2, min(most_clusters, len(np.unique(live, axis=0)) - 1) + 1):
+        found = KMeans(k, n_init=3, random_state=int(generator.integers(2**31))).fit_predict(live)
+        if len(np.unique(found)) > 1 and (value := float(silhouette(live, found))) > best:
+            best, labels = value, found
+    classes = np.where(positive, "positive", "negative")
+    null = label_null(
+        lambda shuffled: float(purity(labels, shuffled)),
+        classes,
+        groups=groups,
+        n_permutations=n_permutations,
+        rng=generator,
+    )
+    return ReferenceCounts(
+        features=counted,
+        features_negative=_counted(features[~positive]),
+        features_untrained=None if untrained is None else _counted(untrained[positive]),
+        components=components,
+        within=abs(counted - components) <= WITHIN * max(counted, components),
+        clusters=len(np.unique(labels)),
+        silhouette=best,
+        purity=purity(labels, classes, groups=groups),
+        adjusted_rand=adjusted_rand(labels, classes, groups=groups),
+        purity_null=null,
+    )
+
+
+def _counted(features: FloatArray) -> int:
+    return int((features.mean(axis=0) > COUNTED_ABOVE).sum())

@@ -1,0 +1,158 @@
+"""Can a few features read the concept as well as the whole stream? k-sparse probes beside the dense one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
+from empathy_geometry.evaluation.metrics import auroc_excess
+from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.foundation._validation import to_numpy
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.sae.selection import class_gaps, strongest
+
+SPARSITIES = (1, 4, 16, 64)
+
+
+class SparseProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A logistic probe on the k features with the largest standardised class difference in its training rows.
+
+    The features are chosen in `fit`, so that cross-validation chooses them inside each training fold.
+
+    Args:
+        k: Number of features.
+        C: Inverse strength of the L2 penalty, as in scikit-learn.
+
+    Attributes:
+        classes_: The two classes, sorted.
+        features_: Which features were chosen.
+
+    Source: k-sparse probing, Gurnee et al. (2023), TMLR; on SAE features, Kantamneni et al. (2025).
+
+    Example:
+        >>> X = np.random.default_rng(0).random((40, 9))
+        >>> y = X[:, 5] > 0.5
+        >>> SparseProbe(k=1).fit(X, y).features_.tolist()
+        [5]
+    """
+
+    def __init__(self, k: int = 16, *, C: float = 1.0) -> None:
+        self.k = k
+        self.C = C
+
+    def fit(self, X: Any, y: Any) -> "SparseProbe":
+        """Choose features and fit to rows X [n, d_sae] with classes y [n].
+
+        Raises:
+            ValueError: not two classes, or k is not positive.
+        """
+        rows, labels = np.asarray(to_numpy(X), dtype=np.float64), np.asarray(to_numpy(y))
+        self.classes_ = np.unique(labels)
+        if len(self.classes_) != 2 or self.k < 1:
+            raise ValueError(f"a sparse probe needs two classes and k >= 1, got {len(self.classes_)} and k={self.k}")
+        self.features_ = strongest(class_gaps(rows, labels == self.classes_[1]), self.k)
+        self.probe_ = Probe("logistic", C=self.C).fit(rows[:, self.features_], labels)
+        return self
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """Scores [n]; higher means `classes_[1]`."""
+        return self.probe_.decision_function(np.asarray(to_numpy(X), dtype=np.float64)[:, self.features_])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The more likely class of each row."""
+        return self.probe_.predict(np.asarray(to_numpy(X), dtype=np.float64)[:, self.features_])
+
+
+@dataclass(frozen=True, eq=False)
+class SparseProbing:
+    """Held-out AUROC by number of features, all on the same folds.
+
+    Attributes:
+        sparse: Evaluation by k.
+        dense: Evaluation of the dense probe on the activations themselves, with its text-only baselines.
+        shortfall: AUROC of the dense probe minus that of the k-sparse one, paired, by k.
+    """
+
+    sparse: Mapping[int, Evaluation]
+    dense: Evaluation
+    shortfall: Mapping[int, Estimate]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The estimates, ready for JSON."""
+        return {
+            "sparse": {str(k): e.auroc.to_dict() for k, e in self.sparse.items()},
+            "dense": self.dense.auroc.to_dict(),
+            "shortfall": {str(k): e.to_dict() for k, e in self.shortfall.items()},
+            "best_baseline": self.dense.best_baseline,
+            "baselines": {name: e.to_dict() for name, e in self.dense.baselines.items()},
+        }
+
+
+def sparse_probing(
+    features: Float[Tensor, "n d_sae"],
+    activations: Activations,
+    *,
+    layer: Layer,
+    positive: str,
+    negative: str,
+    ks: Sequence[int] = SPARSITIES,
+    dense: Evaluation | None = None,
+    n_splits: int = 5,
+    seed: int = 0,
+) -> SparseProbing:
+    """Probe on k features, chosen in each training fold, against the dense probe on the same folds.
+
+    Args:
+        features: Feature activations of the texts.
+        activations: The same texts' activations.
+        layer: Which of their layers the dense probe reads.
+        positive: The concept's class.
+        negative: The class to compare with.
+        ks: Numbers of features; more than fire at all count as all of them.
+        dense: An evaluation of the dense probe with the same folds, to compute it once only.
+        n_splits: Folds.
+        seed: Of the folds.
+
+    Raises:
+        ValueError: as in `cross_validate`.
+    """
+    if dense is None:
+        dense = cross_validate(
+            Probe("logistic"),
+            activations,
+            layers=[layer],
+            positive=positive,
+            negative=negative,
+            n_splits=n_splits,
+            seed=seed,
+        )
+    live = max(1, int((features > 0).any(dim=0).sum()))
+    sparse, shortfall = {}, {}
+    for k in sorted({min(k, live) for k in ks}):
+        # The same seed, labels and groups give the same folds as the dense probe's.
+        sparse[k] = cross_validate(
+            SparseProbe(k),
+            features,
+            activations.labels,
+            groups=activations.groups,
+            positive=positive,
+            negative=negative,
+            n_splits=n_splits,
+            seed=seed,
+        )
+        shortfall[k] = auroc_excess(
+            dense.scores,
+            {f"the {k}-sparse probe": sparse[k].scores},
+            dense.labels == positive,
+            groups=dense.groups,
+            inflation=dense.variance_inflation,
+            baseline_inflation={f"the {k}-sparse probe": sparse[k].variance_inflation},
+        )[f"the {k}-sparse probe"]
+    return SparseProbing(sparse, dense, shortfall)

@@ -1,0 +1,218 @@
+"""Activations token by token, for training a sparse autoencoder: extracted in shards, resumable."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from empathy_geometry.activations.batching import batches
+from empathy_geometry.activations.extraction import tokens_per_batch
+from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.foundation._types import IntArray, Layer, StrArray
+from empathy_geometry.foundation.artefact import load_artefact, save_artefact
+from empathy_geometry.foundation.checked_json import content_sha256
+from empathy_geometry.models.loading import (
+    HookedModel,
+    Site,
+    check_model,
+    hook_name,
+    model_identity,
+    tokenizer_sha256,
+)
+from empathy_geometry.models.tokens import pad
+from empathy_geometry.sae.training_texts import TrainingTexts, training_texts
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+
+MASSIVE = 10.0
+"""A token is massive where its norm exceeds so many times the median norm."""
+_SHARD_TOKENS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class TokenActivations:
+    """One vector for each token.
+
+    Attributes:
+        values: [n_tokens, d_model], float32, position 0 and massive activations left out.
+        text: Which text each token belongs to, [n_tokens].
+        groups: Scenario of each text.
+        layer: Where they were read.
+        site: Hook point of the block.
+        hashes: SHA-256 of each text.
+        model: Identity of the model; empty for planted data.
+        texts: SHA-256 of each set, by name.
+        n_massive: How many tokens were left out as massive.
+    """
+
+    values: Float[Tensor, "n_tokens d_model"]
+    text: IntArray
+    groups: StrArray
+    layer: Layer
+    site: str = "resid_post"
+    hashes: tuple[str, ...] = field(default=(), repr=False)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    n_massive: int = 0
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or len(self.values) != len(self.text):
+            raise ValueError(
+                f"values must be [n_tokens, d_model] with one text number per token, got {tuple(self.values.shape)} "
+                f"and {len(self.text)}"
+            )
+        if len(self.text) and int(self.text.max()) >= len(self.groups):
+            raise ValueError(f"text numbers must lie below the number of groups {len(self.groups)}")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        return (
+            f"TokenActivations({len(self)} tokens of {len(self.groups)} texts, width {self.values.shape[1]}, layer "
+            f"{self.layer}, {self.site}; {self.n_massive} massive left out)"
+        )
+
+
+def token_activations(
+    model: HookedModel,
+    texts: LabeledTexts | Sequence[LabeledTexts] | Sequence[str],
+    *,
+    layer: Layer,
+    site: Site = "resid_post",
+    n_tokens: int | None = None,
+    chat_template: bool = False,
+    folder: str | Path | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> TokenActivations:
+    """Read the residual stream at every token of texts, to train a sparse autoencoder on.
+
+    Position 0 is left out: it holds an attention sink a hundred times larger than any other activation. So is any other
+    token whose norm exceeds ten times the median; their number is reported. A prompt that several texts share counts
+    once.
+
+    Args:
+        model: HookedTransformer or TransformerBridge.
+        texts: One set, several, or plain strings.
+        layer: Where to read.
+        site: Hook point of the block.
+        n_tokens: At most about so many, in whole texts drawn at random; None takes all.
+        chat_template: Write the texts as the model's chat template does.
+        folder: Where finished shards are kept: called again after a kill, it goes on from there.
+        seed: Of the drawing.
+        progress: Show a bar (never when the output is not a terminal).
+
+    Raises:
+        ValueError: unknown layer or site, a text that does not fit, or a folder that another run began.
+
+    Example:
+        >>> tokens = token_activations(model, eg.datasets.empathy_pairs(), layer=17)  # doctest: +SKIP
+    """
+    check_model(model)
+    name = hook_name(model, layer, site)
+    chosen = training_texts(model, texts, n_tokens=n_tokens, chat_template=chat_template, seed=seed)
+    identity = model_identity(model)
+    run = _run_identity(model, identity, chosen, name)
+    lengths = np.array([len(t) for t in chosen.tokenized])
+    order = np.lexsort((np.arange(len(lengths)), -lengths))
+    kept = [order[part] for part in _shards(lengths[order])]
+    values = torch.empty(int(chosen.counts.sum()), int(model.cfg.d_model))
+    offsets = np.concatenate([[0], np.cumsum(chosen.counts)])
+    bar = tqdm(
+        total=int(lengths.sum()),
+        unit="tok",
+        unit_scale=True,
+        desc="tokens",
+        disable=None if progress else True,
+        delay=2,
+    )
+    with torch.no_grad(), bar, HookReader(model, [name]) as reader:
+        for number, rows in enumerate(kept):
+            path = None if folder is None else Path(folder) / f"tokens-{number:05d}.safetensors"
+            shard = None if path is None or not path.is_file() else _load(path, run)
+            if shard is None:
+                shard = _read(reader, chosen, rows, tokens_per_batch(model))
+                if path is not None:
+                    save_artefact(path, "sae_tokens", {"values": shard}, {"run": run})
+            start = 0
+            for row in rows:
+                count = int(chosen.counts[row])
+                values[offsets[row] : offsets[row] + count] = shard[start : start + count]
+                start += count
+            bar.update(int(lengths[rows].sum()))
+    text = np.repeat(np.arange(len(lengths)), chosen.counts)
+    massive = find_massive(values)
+    ordinary = ~massive
+    return TokenActivations(
+        values if not bool(massive.any()) else values[ordinary],
+        text[ordinary.numpy()],
+        chosen.groups,
+        layer,
+        site,
+        chosen.hashes,
+        identity,
+        chosen.names,
+        int(massive.sum()),
+    )
+
+
+def find_massive(values: Float[Tensor, "n d_model"]) -> Tensor:
+    """Which rows have a norm above ten times the median, [n] booleans.
+
+    Example:
+        >>> find_massive(torch.tensor([[1.0], [2.0], [1.0], [200.0]])).tolist()
+        [False, False, False, True]
+    """
+    norms = values.norm(dim=1)
+    massive: Tensor = norms > MASSIVE * norms.median()
+    return massive
+
+
+def _read(reader: HookReader, chosen: TrainingTexts, rows: IntArray, tokens: int) -> Tensor:
+    """Vectors of the tokens that count, text after text."""
+    parts = []
+    for part in batches(np.array([len(chosen.tokenized[r]) for r in rows]), "auto", tokens):
+        ids, mask = pad([chosen.tokenized[r].ids for r in rows[part]])
+        counted = mask.clone()
+        for i, row in enumerate(rows[part]):
+            counted[i, : int(chosen.first[row])] = False
+        (stream,) = reader.read(ids, mask, [Tensor.float])
+        parts.append(stream[counted.to(stream.device)].cpu())
+    return torch.cat(parts)
+
+
+def _shards(lengths: IntArray) -> list[slice]:
+    """Runs of texts of about equally many tokens."""
+    number = np.cumsum(lengths) // _SHARD_TOKENS
+    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(lengths)]
+    return [slice(a, b) for a, b in pairwise(cuts)]
+
+
+def _run_identity(model: HookedModel, identity: Mapping[str, Any], chosen: TrainingTexts, name: str) -> str:
+    ids = [list(t.ids) for t in chosen.tokenized]
+    known = {k: v for k, v in identity.items() if k != "device"}
+    return content_sha256(
+        {
+            "model": known,
+            "tokenizer": tokenizer_sha256(model),
+            "ids": ids,
+            "first": chosen.first.tolist(),
+            "hook": name,
+        }
+    )
+
+
+def _load(path: Path, run: str) -> Tensor:
+    tensors, described = load_artefact(path, "sae_tokens")
+    if described.get("run") != run:
+        raise ValueError(
+            f"{path} belongs to another run (other model, texts, layer or settings); use another folder, or delete it"
+        )
+    return tensors["values"]
