@@ -1,51 +1,49 @@
 """Does each direction move its own target most?"""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from empathy_geometry.foundation._types import ArrayLike
-from empathy_geometry.foundation._validation import as_float_array
 from empathy_geometry.plots.heatmap import draw_heatmap
+from empathy_geometry.plots.reading import read_result
 from empathy_geometry.plots.style import axes_or_new, labels, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from empathy_geometry.causal.specificity import SpecificityMatrix
+
 
 def specificity_heatmap(
-    effects: ArrayLike,
-    directions: Sequence[str],
-    targets: Sequence[str],
-    *,
-    pvalue: float | None = None,
-    units: str = "sd of random directions",
-    ax: "Axes | None" = None,
+    matrix: "SpecificityMatrix | Mapping[str, Any]", *, readout: str = "", ax: "Axes | None" = None
 ) -> "Axes":
-    """Standardised effect of each direction (row) on each target (column); 0, white, is no effect.
+    """Standardised effect of each direction (row) on each target (column), with intervals; 0, white, is no effect.
 
     Args:
-        effects: [direction, target].
-        directions: Names of the rows.
-        targets: Names of the columns.
-        pvalue: Of the diagonal's dominance, for the title.
-        units: Unit of the effects.
+        matrix: A specificity matrix of `causal_effects`, or its JSON.
+        readout: By what the effects were read, for the title.
         ax: Axes to draw on; None makes a figure.
-
-    Raises:
-        ValueError: numbers of names and of effects differ.
     """
-    values = as_float_array(effects, "effects", ndim=2)
-    if values.shape != (len(directions), len(targets)):
-        raise ValueError(
-            f"effects must be [{len(directions)} directions, {len(targets)} targets], got {tuple(values.shape)}"
-        )
-    height = max(3.6, 1.4 + 0.8 * len(directions))
-    ax = axes_or_new(ax, width=max(5.2, 2.6 + 1.1 * len(targets)), height=height)
-    reach = max(float(np.abs(values).max()), 1e-9)
-    texts = [[f"{v:+.2f}" for v in row] for row in values]
-    draw_heatmap(ax, values, directions, targets, texts, "PuOr_r", (-reach, reach), f"effect ({units})")
+    found = read_result(matrix, "SpecificityMatrix", ("names", "values", "pvalue"))
+    values, names = np.asarray(found["values"], dtype=float), list(found["names"])
+    ends = [
+        np.array([[np.nan if v is None else v for v in row] for row in found[end]], dtype=float)
+        if end in found
+        else np.full(values.shape, np.nan)
+        for end in ("low", "high")
+    ]
+    size = max(4.2, 1.4 + 1.0 * len(names))
+    ax = axes_or_new(ax, width=size + 1.6, height=size)
+    reach = max(float(np.nanmax(np.abs(values))), 1e-9)
+    texts = [[_cell(values[i, j], ends[0][i, j], ends[1][i, j]) for j in range(len(names))] for i in range(len(names))]
+    bar = "effect (sd of the target; 0 = none)"
+    draw_heatmap(ax, values, names, names, texts, "PuOr_r", (-reach, reach), bar)
     labels(ax, "measured target", "steered direction")
-    title(ax, "Specificity" if pvalue is None else f"Specificity; diagonal dominance p = {pvalue:.3g}")
+    where = f", {readout}" if readout else ""
+    title(ax, f"Specificity{where}; p = {found['pvalue']:.3g}")
     return ax
+
+
+def _cell(value: float, low: float, high: float) -> str:
+    return f"{value:+.2f}" if np.isnan(low) or np.isnan(high) else f"{value:+.2f}\n{low:+.2f} to {high:+.2f}"

@@ -1,57 +1,54 @@
 """A text with the score of each of its tokens."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from empathy_geometry.foundation._types import ArrayLike
-from empathy_geometry.foundation._validation import to_numpy
-from empathy_geometry.plots.style import INK, SMALL, axes_or_new, readable_on, title
+from empathy_geometry.plots.reading import read_result
+from empathy_geometry.plots.style import INK, SMALL, axes_or_new, plain, readable_on, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from empathy_geometry.steering.monitoring import TokenScores
 
 _FONT = "DejaVu Sans Mono"
 
 
 def token_scores(
-    tokens: Sequence[str],
-    scores: ArrayLike,
-    *,
-    units: str = "class gaps; 0 = between the classes",
-    width: int = 64,
-    heading: str = "Score of each token",
-    ax: "Axes | None" = None,
+    result: "TokenScores | Mapping[str, Any]", *, row: int = 0, width: int = 64, ax: "Axes | None" = None
 ) -> "Axes":
-    """The text, every token on a background that says how it scores: orange above zero, purple below.
+    """A text, every token on a background that says how it scores: orange above the midpoint, purple below.
+
+    Tokens whose score means nothing (the first position, special tokens) have no background.
 
     Args:
-        tokens: Tokens as text, with their blanks, in order.
-        scores: One for each token; NaN leaves a token (a special one, say) without background.
-        units: Unit of the scores and what zero means.
+        result: What `eg.token_scores` returned, or its JSON.
+        row: Which of its texts.
         width: Characters in a line.
-        heading: Title.
         ax: Axes to draw on; None makes a figure of the height that the text needs.
 
     Raises:
-        ValueError: no tokens, or another number of scores.
+        ValueError: there is no such text.
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.patches import Rectangle
 
-    values = to_numpy(scores).astype(float)
-    if not len(tokens) or values.shape != (len(tokens),):
-        raise ValueError(f"scores must be one for each of the {len(tokens)} tokens (at least one), got {values.shape}")
-    shown = [_shown(t) for t in tokens]
+    found = read_result(result, "TokenScores", ("tokens", "scores", "counted", "centre", "units", "scorer", "layer"))
+    if not 0 <= row < len(found["tokens"]):
+        raise ValueError(f"row must be from 0 to {len(found['tokens']) - 1}, got {row}")
+    values = np.where(found["counted"][row], np.asarray(found["scores"][row], dtype=float), np.nan)
+    shown = [_shown(t) for t in found["tokens"][row]]
     places, n_lines = _layout(shown, width)
     ax = axes_or_new(ax, width=0.08 * width + 0.4, height=1.35 + 0.3 * n_lines)
-    reach = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9)
-    shade = ScalarMappable(Normalize(-reach, reach), colormaps["PuOr_r"])
+    away = np.abs(values - found["centre"])
+    reach = float(np.nanmax(away)) if np.isfinite(away).any() else 1.0
+    shade = ScalarMappable(Normalize(found["centre"] - reach, found["centre"] + reach), colormaps["PuOr_r"])
     for text, value, (line, column) in zip(shown, values, places, strict=True):
         ink = INK
         if np.isfinite(value):
@@ -62,9 +59,13 @@ def token_scores(
     ax.set_xlim(0, width)
     ax.set_ylim(n_lines, -0.1)
     ax.set_axis_off()
-    title(ax, heading)
+    title(ax, f"{found['scorer']}, layer {found['layer']}, token by token")
     bar = ax.figure.colorbar(shade, ax=ax, location="bottom", shrink=0.5, pad=0.04, aspect=40)
-    bar.set_label(f"score ({units})", color=INK, fontsize=SMALL)
+    bar.set_label(
+        plain(f"score ({found['units']}; white = {found['centre']:.2g}, between the classes)"),
+        color=INK,
+        fontsize=SMALL,
+    )
     bar.ax.tick_params(colors=INK, labelsize=SMALL)
     bar.outline.set_visible(False)
     return ax

@@ -1,7 +1,9 @@
-"""A bandwidth result as files: JSON with everything, Markdown to read, figures."""
+"""A bandwidth result as files: JSON with everything, Markdown to read, figures, and the report of its folder."""
 
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from empathy_geometry.foundation.provenance import write_json, write_text_atomically
 from empathy_geometry.plots import (
@@ -11,6 +13,11 @@ from empathy_geometry.plots import (
     rarefaction_curve,
     transfer_heatmap,
 )
+from empathy_geometry.report.build import Format, report
+from empathy_geometry.report.document import Picture
+from empathy_geometry.report.drawing import Drawings
+from empathy_geometry.report.markdown import escape
+from empathy_geometry.report.result_folder import refuse_other_kind
 from empathy_geometry.studies.result_files import file_stem, title
 
 if TYPE_CHECKING:
@@ -18,27 +25,29 @@ if TYPE_CHECKING:
 
 
 def save_bandwidth(result: "Bandwidth", folder: str | Path) -> Path:
-    """Write bandwidth.json, bandwidth.md and PNG figures; numbers first, so that a missing matplotlib loses nothing.
+    """Write bandwidth.json, bandwidth.md and PNG figures, and report.html and report.pdf of the whole folder.
 
-    A planted result's files begin with "PLANTED_".
+    Numbers come first, so that a missing package loses nothing. The HTML and PDF reports are left out where jinja2 or
+    fpdf2 is not installed. A planted result's files begin with "PLANTED_".
 
     Returns:
         The folder.
 
     Raises:
-        ImportError: matplotlib is missing (JSON and Markdown are written by then).
+        ValueError: the folder holds results of the other kind (planted, measured); nothing is written.
+        ImportError: matplotlib is missing (JSON is written by then).
     """
     folder, kind = Path(folder), result.provenance.kind
+    refuse_other_kind(folder, kind)
     stem = file_stem("bandwidth", kind)
     write_json(folder / f"{stem}.json", result.to_dict())
-    figures = _figures(result)
-    names = [file_stem(name, kind) for name, _, _ in figures]
-    write_text_atomically(folder / f"{stem}.md", markdown(result, names))
-    for name, (_, draw, arguments) in zip(names, figures, strict=True):
-        axes = draw(*arguments[0], **arguments[1])
-        if kind != "measured":
-            axes.set_title(title(axes.get_title(), kind))
-        axes.figure.savefig(folder / f"{name}.png", dpi=150)
+    pictures = _pictures(result)
+    drawings = Drawings(planted=kind == "planted")
+    for picture in pictures:
+        (folder / f"{file_stem(picture.name, kind)}.png").write_bytes(drawings.png(picture))
+    write_text_atomically(folder / f"{stem}.md", markdown(result, [file_stem(p.name, kind) for p in pictures]))
+    needs: dict[Format, str] = {"html": "jinja2", "pdf": "fpdf"}
+    report(folder, formats=[name for name, package in needs.items() if find_spec(package) is not None])
     return folder
 
 
@@ -52,7 +61,7 @@ def markdown(result: "Bandwidth", figures: list[str]) -> str:
         "",
         "| quantity | concept | control or null |",
         "|---|---|---|",
-        *(f"| {_cell(a)} | {_cell(b)} | {_cell(c)} |" for a, b, c in result.rows()),
+        *(f"| {escape(a)} | {escape(b)} | {escape(c)} |" for a, b, c in result.rows()),
         "",
         "## What the model wrote",
         "",
@@ -87,26 +96,22 @@ def markdown(result: "Bandwidth", figures: list[str]) -> str:
 
 def _excerpts(result: "Bandwidth") -> list[str]:
     sweep = result.concept.sweep
-    lines = [f"Prompt: {_cell(sweep.prompts[0])}", "", "| alpha | coherence | text |", "|---|---|---|"]
+    lines = [f"Prompt: {escape(sweep.prompts[0])}", "", "| alpha | coherence | text |", "|---|---|---|"]
     for a, alpha in enumerate(sweep.alphas):
-        lines.append(f"| {alpha:.2f} | {sweep.coherence[a, 0]:.2f} | {_cell(sweep.texts[a][0])} |")
+        lines.append(f"| {alpha:.2f} | {sweep.coherence[a, 0]:.2f} | {escape(sweep.texts[a][0])} |")
     return [*lines, ""]
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _figures(result: "Bandwidth") -> list[tuple[str, Any, tuple[tuple[Any, ...], dict[str, Any]]]]:
-    threshold = {"threshold": result.concept.threshold}
-    found: list[tuple[str, Any, tuple[tuple[Any, ...], dict[str, Any]]]] = [
-        ("layer_emergence", layer_emergence, ((result.permutation,), {"evaluation": result.evaluation})),
-        ("null_distribution", null_distribution, ((result.permutation,), {})),
-        ("dimensionality", rarefaction_curve, ((result.concept.dimensionality,), {})),
-        ("coherence_concept", coherence_curve, ((result.concept.sweep,), threshold)),
+def _pictures(result: "Bandwidth") -> list[Picture]:
+    threshold = result.concept.threshold
+    found = [
+        ("layer_emergence", partial(layer_emergence, result.permutation, evaluation=result.evaluation)),
+        ("null_distribution", partial(null_distribution, result.permutation)),
+        ("dimensionality", partial(rarefaction_curve, result.concept.dimensionality)),
+        ("coherence_concept", partial(coherence_curve, result.concept.sweep, threshold=threshold)),
     ]
     if result.control is not None:
-        found.append(("coherence_control", coherence_curve, ((result.control.sweep,), threshold)))
+        found.append(("coherence_control", partial(coherence_curve, result.control.sweep, threshold=threshold)))
     if result.transfer is not None:
-        found.append(("transfer", transfer_heatmap, ((result.transfer,), {})))
-    return found
+        found.append(("transfer", partial(transfer_heatmap, result.transfer)))
+    return [Picture(name, name.replace("_", " "), "", draw) for name, draw in found]

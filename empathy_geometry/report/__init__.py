@@ -1,0 +1,1 @@
+"""From a folder of results to Markdown, one self-contained HTML page, and PDF."""
