@@ -1,0 +1,1 @@
+"""What people say of the texts: blinded rating sheets, their import, agreement, and the geometry beside it."""

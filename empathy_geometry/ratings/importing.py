@@ -1,0 +1,129 @@
+"""Ratings read back from what raters send: CSV or JSON, checked against the key."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from empathy_geometry.ratings.items import Key
+from empathy_geometry.ratings.ratings import Ratings
+
+FORMAT = "empathy_geometry.ratings/1"
+
+
+def import_ratings(
+    paths: str | Path | Sequence[str | Path], key: str | Path, *, allow_missing: bool = False
+) -> Ratings:
+    """Ratings of one or several raters, one file each or several in one CSV.
+
+    Args:
+        paths: Files that the form saved (JSON or CSV), or the CSV tables, filled in.
+        key: What `export_rating_sheet` wrote beside the folder.
+        allow_missing: Accept raters who left texts out; agreement and correlations use what there is.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a file is of another kind or sheet; an item is unknown, rated twice by one rater, out of scale or
+            (unless `allow_missing`) not rated. Names file and line.
+    """
+    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
+    if not files:
+        raise ValueError("paths is empty; give at least one file of ratings")
+    known = Key.load(key)
+    index = {item.id: i for i, item in enumerate(known.items)}
+    found: dict[str, dict[int, float]] = {}
+    comments: dict[str, dict[int, str]] = {}
+    for path in files:
+        for where, sheet, rater, item, given, comment in _rows(path):
+            if sheet != known.sheet:
+                raise ValueError(f"{where}: belongs to sheet {sheet!r}, the key to {known.sheet!r}; wrong key or file?")
+            if item not in index:
+                raise ValueError(f"{where}: item {item!r} is not in the key")
+            mine = found.setdefault(rater, {})
+            if comment:
+                comments.setdefault(rater, {})[index[item]] = comment
+            if not given:
+                continue
+            if index[item] in mine:
+                raise ValueError(f"{where}: rater {rater!r} rates item {item!r} a second time")
+            mine[index[item]] = _rating(given, known.scale, where)
+    values = np.full((len(found), len(known.items)), np.nan)
+    for r, rater in enumerate(found):
+        for i, rating in found[rater].items():
+            values[r, i] = rating
+        missing = [known.items[i].id for i in np.flatnonzero(np.isnan(values[r]))]
+        if missing and not allow_missing:
+            raise ValueError(
+                f"rater {rater!r} left {len(missing)} of {len(known.items)} items without a rating (first: "
+                f"{missing[0]!r}); ask for them, or pass allow_missing=True"
+            )
+    if np.isnan(values).all():
+        raise ValueError(f"there is no rating in {', '.join(map(str, files))}")
+    said = tuple(tuple(comments.get(rater, {}).get(i, "") for i in range(len(known.items))) for rater in found)
+    return Ratings(known, tuple(found), values, said)
+
+
+def _rows(path: Path) -> list[tuple[str, str, str, str, str, str]]:
+    """(where, sheet, rater, item, rating, comment) of each row of a file, as text."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of ratings at {path}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error.reason}); save it as 'CSV UTF-8'") from error
+    return _json_rows(path, text) if path.suffix.lower() == ".json" else _csv_rows(path, text)
+
+
+def _json_rows(path: Path, text: str) -> list[tuple[str, str, str, str, str, str]]:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not whole JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path} does not hold ratings ({FORMAT}); is it the file that the form saved?")
+    listed = content.get("ratings")
+    if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
+        raise ValueError(f"{path} has no list of ratings; is it the file that the form saved?")
+    rows = []
+    for number, row in enumerate(listed):
+        given = "" if row.get("rating") is None else str(row["rating"])
+        named = (str(content.get("sheet")), _name(content.get("rater"), path), str(row.get("item")))
+        rows.append((f"{path}, rating {number}", *named, given, str(row.get("comment") or "")))
+    return rows
+
+
+def _csv_rows(path: Path, text: str) -> list[tuple[str, str, str, str, str, str]]:
+    first = text.partition("\n")[0]
+    # Spreadsheet programs write semicolons where the comma is the decimal mark.
+    delimiter = max((",", ";", "\t"), key=first.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    needed = ("sheet", "item", "rating")
+    missing = [name for name in needed if name not in (reader.fieldnames or [])]
+    if missing:
+        raise ValueError(f"{path} lacks the columns {missing}; it has {reader.fieldnames}")
+    rows = []
+    for row in reader:
+        where = f"{path}, line {reader.line_num}"
+        values = {name: (row.get(name) or "").strip() for name in (*needed, "rater", "comment")}
+        if not values["item"]:
+            continue
+        rater = _name(values["rater"], path)
+        rows.append((where, values["sheet"], rater, values["item"], values["rating"], values["comment"]))
+    return rows
+
+
+def _name(rater: str | None, path: Path) -> str:
+    return rater or path.stem
+
+
+def _rating(given: str, scale: tuple[int, int], where: str) -> float:
+    try:
+        value = float(given.replace(",", "."))
+    except ValueError:
+        value = float("nan")
+    if not value.is_integer() or not scale[0] <= value <= scale[1]:
+        raise ValueError(f"{where}: a rating must be a whole number from {scale[0]} to {scale[1]}, got {given!r}")
+    return value
