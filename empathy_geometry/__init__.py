@@ -25,6 +25,10 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.loading import load_model
+from empathy_geometry.ratings.importing import import_ratings
+from empathy_geometry.ratings.ratings import Ratings
+from empathy_geometry.ratings.sheet import RatingSheet, export_rating_sheet
+from empathy_geometry.report.build import report
 from empathy_geometry.sae.agreement import sae_agreement
 from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
@@ -40,6 +44,8 @@ from empathy_geometry.steering.monitoring import TokenScores, token_scores
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
+from empathy_geometry.studies.tripartite.result import Tripartite
+from empathy_geometry.studies.tripartite.study import tripartite
 from empathy_geometry.texts.families import family_folds, family_split
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import grouped_folds
@@ -66,6 +72,8 @@ __all__ = [
     "PermutationTest",
     "Probe",
     "Provenance",
+    "RatingSheet",
+    "Ratings",
     "SaeAgreement",
     "SparseAutoencoder",
     "SteeringHook",
@@ -74,6 +82,7 @@ __all__ = [
     "TextAudit",
     "TokenScores",
     "TransferMatrix",
+    "Tripartite",
     "accuracy",
     "adjusted_rand",
     "audit_texts",
@@ -90,12 +99,14 @@ __all__ = [
     "description_length",
     "dimensionality",
     "erasure",
+    "export_rating_sheet",
     "extract_activations",
     "family_folds",
     "family_split",
     "forced_choice",
     "generate",
     "grouped_folds",
+    "import_ratings",
     "length_covariates",
     "load_model",
     "load_sae",
@@ -106,6 +117,7 @@ __all__ = [
     "pitfalls",
     "plots",
     "purity",
+    "report",
     "residualise",
     "sae_agreement",
     "selectivity",
@@ -116,4 +128,5 @@ __all__ = [
     "token_scores",
     "train_sae",
     "transfer_matrix",
+    "tripartite",
 ]
