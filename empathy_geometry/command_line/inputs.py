@@ -1,0 +1,94 @@
+"""Texts that a command names: a file of the user's, or a packaged concept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from empathy_geometry import datasets
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+
+CONCEPTS: Mapping[str, Callable[[], LabeledTexts]] = MappingProxyType(
+    {
+        "empathy": datasets.empathy_pairs,
+        "formality": datasets.formality_pairs,
+        "humor": datasets.humor_pairs,
+        "matched_pairs": datasets.matched_pairs,
+        "empathy_triplets": datasets.empathy_triplets,
+        "matched_triplets": datasets.matched_triplets,
+        "valence_stripped": datasets.valence_stripped_controls,
+        "non_empathy": datasets.non_empathy_controls,
+    }
+)
+"""Packaged texts by the name that --concept and --control take."""
+
+
+def read_texts(path: str, classes: Sequence[str] | None = None) -> LabeledTexts:
+    """A user's texts from .json, .jsonl (or .ndjson), .csv or .tsv.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: another suffix, or what the readers refuse.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {path}; --texts takes .json, .jsonl, .csv or .tsv")
+    suffix = file.suffix.lower()
+    if suffix == ".json":
+        return LabeledTexts.from_json(file, classes=classes)
+    if suffix in (".jsonl", ".ndjson"):
+        return LabeledTexts.from_jsonl(file, classes=classes)
+    if suffix in (".csv", ".tsv"):
+        return LabeledTexts.from_csv(file, classes=classes, delimiter="," if suffix == ".csv" else "\t")
+    raise ValueError(f"{path} must end in .json, .jsonl, .csv or .tsv, so that its layout is known")
+
+
+def named_texts(name: str, classes: Sequence[str] | None = None) -> LabeledTexts:
+    """A packaged concept by name, or a file.
+
+    Raises:
+        FileNotFoundError, ValueError: neither.
+    """
+    if name in CONCEPTS:
+        return CONCEPTS[name]()
+    if not Path(name).suffix:
+        raise ValueError(f"{name!r} is no packaged concept; there are {', '.join(CONCEPTS)}, or give a file")
+    return read_texts(name, classes)
+
+
+def one_against_rest(texts: LabeledTexts, positive: str) -> LabeledTexts:
+    """The same texts with two classes: `positive`, and "not ..." for all others of the scenario.
+
+    Example:
+        >>> three = LabeledTexts(["a", "b", "c"], ["x", "y", "z"], ["1", "1", "1"])
+        >>> one_against_rest(three, "x").labels.tolist()
+        ['x', 'not x', 'not x']
+    """
+    return LabeledTexts(
+        texts.texts,
+        np.where(texts.labels == positive, positive, f"not {positive}"),
+        texts.groups,
+        prompts=texts.prompts,
+        contexts=texts.contexts,
+        families=texts.families,
+        name=f"{texts.name} ({positive} against the rest)",
+    )
+
+
+def fewer_scenarios(texts: LabeledTexts, most: int) -> LabeledTexts:
+    """The first scenarios of every context, `most` in all at most.
+
+    Example:
+        >>> texts = LabeledTexts(["a", "b", "c", "d"], ["x", "y"] * 2, ["1", "1", "2", "2"])
+        >>> len(fewer_scenarios(texts, 1))
+        2
+    """
+    contexts = np.full(len(texts), "") if texts.contexts is None else texts.contexts
+    names = np.unique(contexts)
+    kept = [
+        g
+        for c in names
+        for g in list(dict.fromkeys(texts.groups[contexts == c].tolist()))[: max(1, most // len(names))]
+    ]
+    return texts.where(group=kept)

@@ -1,0 +1,138 @@
+"""The whole analysis on data with a known truth: what was planted, what was found, and whether the interval has it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
+from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
+from empathy_geometry.studies.planted_checks import PARTS, Check
+from empathy_geometry.studies.result_files import file_stem, jsonable, title
+
+_COLUMNS = ("part", "quantity", "planted truth", "recovered", "inside?")
+
+
+@dataclass(frozen=True, eq=False)
+class PlantedRun:
+    """Result of `planted_run`. Never a measurement.
+
+    Attributes:
+        checks: What was planted and what was found, one a line.
+        provenance: Of kind "planted".
+    """
+
+    checks: tuple[Check, ...]
+    provenance: Provenance
+
+    @property
+    def n_inside(self) -> int:
+        """How many truths were recovered."""
+        return sum(c.inside for c in self.checks)
+
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """The table: part, quantity, truth, what was found with its interval, whether it holds the truth."""
+        return [
+            (c.part, c.quantity, c.truth_shown, c.recovered_shown, "yes" if c.inside else "NO") for c in self.checks
+        ]
+
+    def __str__(self) -> str:
+        rows = [_COLUMNS, *self.rows()]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
+        lines = ["  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        intervals = sum(c.truth is not None for c in self.checks)
+        foot = (
+            f"  {self.n_inside} of {len(self.checks)} recovered; of {intervals} 95 % intervals about "
+            f"{0.05 * intervals:.1f} miss their truth by chance"
+        )
+        return "\n".join([title("What was planted and what was found", "planted"), *lines, foot])
+
+    __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        described: dict[str, Any] = jsonable(
+            {
+                "study": "planted",
+                "provenance": self.provenance.to_dict(),
+                "checks": [asdict(c) | {"inside": c.inside} for c in self.checks],
+                "n_inside": self.n_inside,
+            }
+        )
+        return described
+
+    def to_frame(self) -> Any:
+        """One row per check, as a pandas DataFrame (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows(), columns=list(_COLUMNS))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write PLANTED_planted.json and PLANTED_planted.md."""
+        folder, stem = Path(folder), file_stem("planted", "planted")
+        write_json(folder / f"{stem}.json", self.to_dict())
+        table = [f"| {' | '.join(_COLUMNS)} |", "|" + "---|" * len(_COLUMNS)]
+        table += [f"| {' | '.join(row)} |" for row in self.rows()]
+        heading = "# " + title("What was planted and what was found", "planted")
+        write_text_atomically(folder / f"{stem}.md", "\n".join([heading, "", *table, ""]))
+        return folder
+
+
+def planted_run(
+    *,
+    parts: Mapping[str, Callable[[int], list[Check]]] = MappingProxyType(PARTS),
+    seed: int = 0,
+    progress: bool = True,
+) -> PlantedRun:
+    """Push data with a known truth through the functions that the studies are made of.
+
+    Dimensionality (a spectrum), steering range (a transformer whose text breaks at a known alpha), bandwidth (both),
+    detection (a known d', shuffled labels), transfer (one direction for all contexts, or one for each), causal tests (a
+    direction that drives the model, one that can only be read), SAE agreement (a known dictionary).
+
+    Args:
+        parts: Which to run, by name.
+        seed: Of everything that is drawn.
+        progress: Show a bar (never when the output is not a terminal).
+
+    Example:
+        >>> print(planted_run())  # doctest: +SKIP
+    """
+    checks: list[Check] = []
+    bar = tqdm(parts.items(), desc="planted", unit="part", disable=None if progress else True)
+    for name, part in bar:
+        bar.set_postfix_str(name)
+        checks += part(seed)
+    return PlantedRun(
+        tuple(checks), Provenance("planted", model={"name": "planted"}, seed=seed, settings={"parts": list(parts)})
+    )
+
+
+def planted_bandwidth(*, seed: int = 0, n_scenarios: int = 40, progress: bool = True) -> Bandwidth:
+    """`measure_bandwidth` as it is on the planted transformer and its texts, for a result that reports can be tried on.
+
+    Args:
+        seed: Of model, texts and study.
+        n_scenarios: How many.
+        progress: Show bars.
+    """
+    from empathy_geometry.planted.texts import planted_texts
+    from empathy_geometry.planted.transformer import planted_model
+
+    model, _ = planted_model(seed=seed)
+    texts = planted_texts(n_scenarios, seed=seed)
+    return measure_bandwidth(
+        model,
+        texts.where(label=["first", "neutral"]),
+        control=texts.where(label=["second", "neutral"]),
+        positive="first",
+        negative="neutral",
+        n_prompts=8,
+        max_new_tokens=12,
+        n_permutations=199,
+        seed=seed,
+        progress=progress,
+    )
