@@ -1,0 +1,93 @@
+"""Do the directions of the three types drive the model, and each its own type?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from empathy_geometry.causal.effects import causal_effects
+from empathy_geometry.causal.result import CausalEffect, CausalEffects
+from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
+from empathy_geometry.studies.tripartite.sets import TYPES
+from empathy_geometry.studies.tripartite.setup import Setup
+from empathy_geometry.studies.tripartite.verdicts import ALPHA, ends
+
+VERDICTS: Mapping[str, Verdict] = {
+    "causal": "supported",
+    "not causal": "not supported",
+    "cannot tell": "cannot tell",
+}
+CAUSAL_RULE = (
+    "causal.verdicts.combine over sufficiency (adding) and necessity (removing), each against isotropic and "
+    "shuffled-label directions of the same length"
+)
+OWN_RULE = (
+    "supported: the mean effect on the own type exceeds that on the others, interval above 0 and p <= 0.05; not "
+    "supported: the interval lies at or below 0, or p > 0.05; else cannot tell"
+)
+
+
+def causal(setup: Setup, options: Mapping[str, Any]) -> Section:
+    """Each type against the other two: sufficiency, necessity, and direction by target."""
+    model = setup.source.model
+    assert model is not None  # planted data has no forward pass to edit; the study leaves this section out
+    layer = 0 if setup.at == "embed" else min(int(setup.at), int(model.cfg.n_layers) - 2)
+    found = causal_effects(
+        model,
+        {name: (name, "rest") for name in TYPES},
+        setup.texts.triplets.where(label=TYPES),
+        layer=layer,
+        seed=setup.seed,
+        progress=setup.progress,
+        **options,
+    )
+    lines = [_driven(found, name) for name in TYPES]
+    lines += [_own(found, readout) for readout in found.specificity]
+    return Section("causal", "Causal effects", tuple(lines), found.to_dict())
+
+
+def _driven(found: CausalEffects, name: str) -> Finding:
+    rows = [row for row in found.of(name) if row.test == "sufficiency"]
+    shown = max(rows, key=lambda row: abs(row.effect.value)) if rows else None
+    prompts = [row for row in found.of(name) if row.test == "prompt baseline"]
+    verdict = found.verdicts[name]
+    return Finding(
+        f"causal {name}",
+        f"the {name} direction drives the model",
+        "-",
+        "largest effect of adding it, sd" + (f" ({shown.readout})" if shown else ""),
+        None if shown is None else shown.effect,
+        "; ".join(f"prompt instead: {row.readout} {row.effect}" for row in prompts) or "-",
+        "-" if shown is None else _controls(shown),
+        VERDICTS[verdict.verdict],
+        CAUSAL_RULE,
+        verdict.reason,
+    )
+
+
+def _controls(row: CausalEffect) -> str:
+    medians = "; ".join(
+        f"{kind} median {np.median(values):.2f}" for kind, values in row.controls.items() if len(values)
+    )
+    return medians + ("" if row.pvalue is None else f"; p = {row.pvalue:.3g}")
+
+
+def _own(found: CausalEffects, readout: str) -> Finding:
+    matrix = found.specificity[readout]
+    low, high = ends(matrix.dominance)
+    verdict: Verdict = "cannot tell"
+    if low > 0 and matrix.pvalue <= ALPHA:
+        verdict = "supported"
+    elif high <= 0 or matrix.pvalue > ALPHA:
+        verdict = "not supported"
+    return Finding(
+        f"causal specificity, {readout}",
+        f"each direction moves its own type most ({readout})",
+        "-",
+        "mean effect on the own type - on the others, sd",
+        matrix.dominance,
+        "-",
+        f"directions exchanged within scenarios: p = {matrix.pvalue:.3g}",
+        verdict,
+        OWN_RULE,
+    )

@@ -1,0 +1,119 @@
+"""Is empathy more than emotion? A crossed design, linear erasure with its controls, an emotion probe transferred."""
+
+import numpy as np
+
+from empathy_geometry.evaluation.baselines import baseline_scores
+from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.erasure import erasure
+from empathy_geometry.evaluation.metrics import auroc
+from empathy_geometry.foundation._types import StrArray
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.studies.tripartite.setup import Setup, best_baseline, evaluation_numbers, rows_of
+from empathy_geometry.studies.tripartite.verdicts import NOT_READ, SURVIVAL, not_read, survival
+from empathy_geometry.texts.splits import Fold
+
+EMOTIONS = ("joy", "sadness", "anger", "fear")
+
+DESIGN = (
+    "cells: affective responses (empathy, emotion), cognitive responses (empathy, none), joy/sadness/anger/fear "
+    "statements (none, emotion), {} and calm statements (none, none). Statements and responses differ in more than "
+    "these two labels, so the two are never alone in either row or column"
+)
+
+
+def emotion(setup: Setup) -> Section:
+    """Empathy after the erasure of emotion and the reverse, and what a probe of emotion says of the three types."""
+    sets = setup.texts
+    cells = [
+        (sets.triplets, ("affective",), True, True),
+        (sets.triplets, ("cognitive",), True, False),
+        (sets.emotion, EMOTIONS, False, True),
+        (sets.emotion, ("calm",), False, False),
+    ]
+    plain = "neutral responses" if sets.has_neutral else f"{sets.valence_stripped.classes[0]} responses"
+    if sets.has_neutral:
+        cells.append((sets.triplets, ("neutral",), False, False))
+    else:
+        cells.append((sets.valence_stripped, (sets.valence_stripped.classes[0],), False, False))
+    rows, empathic, emotional, groups, texts = [], [], [], [], []
+    for chosen, labels, has_empathy, has_emotion in cells:
+        acts = setup.source.activations(chosen, setup.position).where(label=labels)
+        rows.append(rows_of(acts, setup.at))
+        empathic += [has_empathy] * len(acts)
+        emotional += [has_emotion] * len(acts)
+        part = chosen.where(label=labels)
+        groups += _scenarios(part.prompts, part.groups, chosen.name)
+        texts += list(part.responses)
+    x, e, m, g = np.concatenate(rows), np.array(empathic), np.array(emotional), np.array(groups)
+    found = erasure(x, e, m, groups=g, seed=setup.seed)
+    reverse = erasure(x, m, e, groups=g, seed=setup.seed)
+    words = cross_validate(Probe("lda"), x, e.astype(int), groups=g, texts=texts, seed=setup.seed)
+    note = DESIGN.format(plain) + ("; " + "; ".join(found.notes) if found.notes else "")
+    control = (
+        f"positive control: emotion erased {found.concept_without_concept}, in fresh scenarios {found.fresh_control}"
+    )
+    lines = (
+        Finding(
+            "empathy without emotion",
+            "empathy survives the erasure of emotion",
+            "-",
+            "share surviving",
+            found.surviving,
+            f"AUROC before {found.target}, after {found.target_without_concept}; words alone {best_baseline(words)}",
+            control,
+            survival(found.surviving, controls_hold=found.conclusive),
+            SURVIVAL,
+            note,
+        ),
+        Finding(
+            "emotion without empathy",
+            "emotion survives the erasure of empathy",
+            "-",
+            "share surviving",
+            reverse.surviving,
+            f"AUROC before {reverse.target}, after {reverse.target_without_concept}",
+            f"positive control: empathy erased {reverse.concept_without_concept}, in fresh scenarios "
+            f"{reverse.fresh_control}",
+            survival(reverse.surviving, controls_hold=reverse.conclusive),
+            SURVIVAL,
+        ),
+        _transfer(setup),
+    )
+    numbers = {"erasure": found.to_dict(), "reverse": reverse.to_dict(), "words": evaluation_numbers(words)}
+    return Section("emotion", "Empathy against emotion", lines, numbers)
+
+
+def _scenarios(prompts: tuple[str, ...] | None, groups: StrArray, name: str) -> list[str]:
+    """Scenario names that are the same where the prompt is the same, and never by accident of a name."""
+    if prompts is None:
+        return [f"{name}: {g}" for g in groups]
+    return [prompt or f"{name}: {g}" for prompt, g in zip(prompts, groups, strict=True)]
+
+
+def _transfer(setup: Setup) -> Finding:
+    """A probe of emotion against calm, fitted to the statements, judges affective against cognitive responses."""
+    statements = setup.source.activations(setup.texts.emotion, setup.position)
+    responses = setup.types().where(label=["affective", "cognitive"])
+    fitted = Probe("lda").fit(rows_of(statements, setup.at), (statements.labels != "calm").astype(int))
+    affective = responses.labels == "affective"
+    area = auroc(fitted.decision_function(rows_of(responses, setup.at)), affective, groups=responses.groups)
+    texts = [*setup.texts.emotion.responses, *responses.texts.responses] if responses.texts is not None else []
+    baseline = "-"
+    if texts:
+        n = len(statements)
+        y = np.concatenate([(statements.labels != "calm"), affective]).astype(int)
+        fold = Fold(np.arange(n), np.arange(n, len(y)))
+        scores = baseline_scores(texts, y, folds=[fold], which=["tfidf"])["tfidf"][n:]
+        baseline = f"tfidf, transferred alike, {auroc(scores, affective, groups=responses.groups)}"
+    return Finding(
+        "emotion probe on empathy",
+        "what tells affective from cognitive is not what tells emotion from calm",
+        "-",
+        "AUROC of an emotion probe",
+        area,
+        baseline,
+        "0.5",
+        not_read([area]),
+        NOT_READ,
+    )

@@ -1,0 +1,68 @@
+"""Where in the response can the type be read? Quarters of its tokens, each beside the words of that quarter."""
+
+from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
+from empathy_geometry.evaluation.nulls import holm
+from empathy_geometry.evaluation.permutation import permutation_test
+from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.studies.tripartite.setup import Setup, best_baseline, evaluation_numbers
+from empathy_geometry.studies.tripartite.verdicts import detection
+
+
+def quartiles(setup: Setup) -> Section:
+    """Three-way classification in each quarter of the response, at one layer."""
+    acts = setup.types(position="response_quartiles")
+    assert acts.texts is not None  # extraction keeps them
+    evaluations: list[Evaluation] = []
+    tests = []
+    for quarter in range(4):
+        x = acts.layer(setup.at, pos=quarter).double().numpy()
+        words = [quarter_of(text, quarter) for text in acts.texts.responses]
+        evaluations.append(
+            cross_validate(setup.probe, x, acts.labels, texts=words, groups=acts.groups, seed=setup.seed)
+        )
+        tests.append(
+            permutation_test(
+                setup.probe,
+                x,
+                acts.labels,
+                rng=setup.seed,
+                fold_seed=setup.seed,
+                n_permutations=setup.n_permutations,
+                progress=setup.progress,
+                groups=acts.groups,
+            )
+        )
+    corrected = holm([t.pvalue for t in tests])
+    lines = []
+    for quarter, (e, t, p) in enumerate(zip(evaluations, tests, corrected, strict=True)):
+        lines.append(
+            Finding(
+                f"quartile {quarter + 1}",
+                f"the type can be read in quarter {quarter + 1} of the response, beyond that quarter's words",
+                "-",
+                "AUROC",
+                e.auroc,
+                best_baseline(e),
+                f"mean {t.null_distribution.mean():.2f}, 95 % point {t.critical_value():.2f}, p = {p:.3g} (Holm, four)",
+                detection(e.auroc, e.excess, float(p)),
+                "as classification, with Holm's correction over the four quarters instead of layers",
+            )
+        )
+    numbers = {
+        "layer": setup.at,
+        "quarters": [evaluation_numbers(e) for e in evaluations],
+        "pvalues": corrected,
+    }
+    return Section("quartiles", "Quarters of the response", tuple(lines), numbers)
+
+
+def quarter_of(text: str, quarter: int) -> str:
+    """The words of one quarter of a text, as nearly as words and tokens agree.
+
+    Example:
+        >>> [quarter_of("a b c d e f", q) for q in range(4)]
+        ['a b', 'c', 'd', 'e f']
+    """
+    words = text.split()
+    cuts = [round(q * len(words) / 4) for q in range(5)]
+    return " ".join(words[cuts[quarter] : cuts[quarter + 1]] or words[-1:])

@@ -1,0 +1,115 @@
+"""What the study found: one table, and every number behind it."""
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.studies.result_files import title
+from empathy_geometry.studies.tripartite.finding import Finding, Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("claim", "reference study", "here", "text-only baseline", "null", "verdict")
+
+
+@dataclass(frozen=True, eq=False)
+class Tripartite:
+    """Result of `tripartite`.
+
+    Attributes:
+        sections: What each part found.
+        layer: Where single-layer analyses read.
+        layer_choice: "nested" or "given".
+        provenance: Where every number came from.
+    """
+
+    sections: tuple[Section, ...]
+    layer: Layer
+    layer_choice: str
+    provenance: Provenance
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every line of the table."""
+        return tuple(f for section in self.sections for f in section.findings)
+
+    def finding(self, key: str) -> Finding:
+        """One line by its key.
+
+        Raises:
+            ValueError: there is no such line.
+        """
+        for found in self.findings:
+            if found.key == key:
+                return found
+        raise ValueError(f"key must be one of {[f.key for f in self.findings]}, got {key!r}")
+
+    def section(self, name: str) -> Section:
+        """One section by its name.
+
+        Raises:
+            ValueError: there is no such section.
+        """
+        for found in self.sections:
+            if found.name == name:
+                return found
+        raise ValueError(f"name must be one of {[s.name for s in self.sections]}, got {name!r}")
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Verdict of every line by its key."""
+        return {f.key: f.verdict for f in self.findings}
+
+    @property
+    def heading(self) -> str:
+        """Title with the model, marked where the data is planted."""
+        model = self.provenance.model.get("name", "an unnamed model")
+        return title(f"Tripartite empathy in {model}, layer {self.layer} ({self.layer_choice})", self.provenance.kind)
+
+    def rows(self) -> list[tuple[str, str, str, str, str, str]]:
+        """The table: claim, reference study's number, ours, text-only baseline, null, verdict."""
+        return [f.cells() for f in self.findings]
+
+    def __str__(self) -> str:
+        lines = [self.heading]
+        for section in self.sections:
+            lines += ["", section.title]
+            for f in section.findings:
+                claim, reference, ours, baseline, null, verdict = f.cells()
+                lines.append(f"  {verdict:<13}  {claim}")
+                shown = [ours, f"baseline: {baseline}", f"null: {null}"]
+                shown += [] if reference == "-" else [f"reference study: {reference}"]
+                for part in shown:
+                    lines += textwrap.wrap(part, 100, initial_indent=" " * 17, subsequent_indent=" " * 19)
+        counts = {v: list(self.verdicts.values()).count(v) for v in ("supported", "not supported", "cannot tell")}
+        return "\n".join([*lines, "", "; ".join(f"{n} {v}" for v, n in counts.items())])
+
+    def __repr__(self) -> str:
+        return f"Tripartite({self.heading}; {len(self.findings)} findings in {len(self.sections)} sections)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {
+            "study": "tripartite",
+            "provenance": self.provenance.to_dict(),
+            "layer": self.layer,
+            "layer_choice": self.layer_choice,
+            "table": [f.to_dict() for f in self.findings],
+            "sections": [s.to_dict() for s in self.sections],
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The table as a pandas DataFrame (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write tripartite.json, tripartite.md and figures as PNG to a folder (matplotlib is needed for figures)."""
+        from empathy_geometry.studies.tripartite.files import save_tripartite
+
+        return save_tripartite(self, folder)

@@ -1,0 +1,172 @@
+"""What every section gets: the texts, their activations, and the settings of the run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.activations.positions import Position, position_name
+from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
+from empathy_geometry.evaluation.permutation import PermutationTest, permutation_test
+from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.studies.tripartite.finding import Finding
+from empathy_geometry.studies.tripartite.sets import TYPES, StudyTexts
+from empathy_geometry.studies.tripartite.source import Source
+from empathy_geometry.studies.tripartite.verdicts import DETECTION, detection
+
+PAIRS = tuple(combinations(TYPES, 2))
+
+
+@dataclass
+class Setup:
+    """A run's texts, activations and settings.
+
+    Attributes:
+        source: Where activations come from.
+        texts: All sets of texts.
+        position: Which tokens are read where a section does not say.
+        n_permutations: Of every permutation test.
+        seed: Of everything random.
+        progress: Whether to show bars.
+        layer: Where single-layer analyses read; set by the first section, or given.
+    """
+
+    source: Source
+    texts: StudyTexts
+    position: Position
+    n_permutations: int
+    seed: int
+    progress: bool
+    layer: Layer | None = None
+    _detected: "dict[tuple[str, bool], Detection]" = field(default_factory=dict)
+
+    @property
+    def probe(self) -> Probe:
+        """The probe of every evaluation that does not say otherwise."""
+        return Probe("logistic")
+
+    @property
+    def at(self) -> Layer:
+        """The layer of single-layer analyses."""
+        assert self.layer is not None  # the first section sets it
+        return self.layer
+
+    def types(self, *, position: Position | None = None, random: bool = False) -> Activations:
+        """Activations of the three types of response."""
+        acts = self.source.activations(self.texts.triplets, position or self.position, random=random)
+        return acts.where(label=TYPES)
+
+    def detect_types(self, *, position: Position | None = None, random: bool = False) -> "Detection":
+        """The three-way problem, which several sections compare with; computed once."""
+        key = (position_name(position or self.position), random)
+        if key not in self._detected:
+            self._detected[key] = self.detect(self.types(position=position, random=random), TYPES)
+        return self._detected[key]
+
+    def detect(
+        self, acts: Activations, classes: Sequence[str], *, layers: Sequence[Layer] | None = None
+    ) -> "Detection":
+        """Held-out evaluation and permutation test of two classes, or more, on the same folds."""
+        two: dict[str, Any] = {"positive": classes[0], "negative": classes[1]} if len(classes) == 2 else {}
+        chosen = acts.where(label=classes)
+        evaluation = cross_validate(self.probe, chosen, layers=layers, seed=self.seed, **two)
+        test = permutation_test(
+            self.probe,
+            chosen,
+            layers=layers,
+            rng=self.seed,
+            fold_seed=self.seed,
+            n_permutations=self.n_permutations,
+            progress=self.progress,
+            **two,
+        )
+        return Detection(evaluation, test)
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A probe held out, its text-only baselines, and its permutation test."""
+
+    evaluation: Evaluation
+    test: PermutationTest
+
+    def finding(self, key: str, claim: str, *, reference: str = "-", note: str = "") -> Finding:
+        """The line of the table."""
+        e, t = self.evaluation, self.test
+        return Finding(
+            key,
+            claim,
+            reference,
+            "AUROC",
+            e.auroc,
+            best_baseline(e),
+            f"mean {t.null_distribution.mean():.2f}, 95 % point {t.critical_value():.2f}, p = {t.pvalue:.3g} "
+            f"(max over {len(t.layers)} layers)",
+            detection(e.auroc, e.excess, t.pvalue),
+            DETECTION,
+            note,
+        )
+
+    def numbers(self) -> dict[str, Any]:
+        """Evaluation and test, ready for JSON."""
+        return {"evaluation": evaluation_numbers(self.evaluation), "permutation": self.test.to_dict()}
+
+
+def best_baseline(e: Evaluation) -> str:
+    """The best text-only baseline and the excess over all of them, in words."""
+    if e.best_baseline is None:
+        return "no texts"
+    return f"{e.best_baseline} {e.baselines[e.best_baseline]}; excess {e.excess}"
+
+
+def evaluation_numbers(e: Evaluation) -> dict[str, Any]:
+    """What a reader may want of an evaluation, without its scores."""
+    return {
+        "classes": list(e.classes),
+        "n": len(e.labels),
+        "n_groups": e.auroc.n_groups,
+        "auroc": e.auroc.to_dict(),
+        "accuracy": e.accuracy.to_dict(),
+        "d_prime": None if e.d_prime is None else e.d_prime.to_dict(),
+        "forced_choice": None if e.forced_choice is None else e.forced_choice.to_dict(),
+        "baselines": {name: value.to_dict() for name, value in e.baselines.items()},
+        "excess": None if e.excess is None else e.excess.to_dict(),
+        "excesses": {name: value.to_dict() for name, value in e.excesses.items()},
+        "best_baseline": e.best_baseline,
+        "chosen_layers": list(e.chosen_layers),
+        "notes": list(e.notes),
+        "probe": e.probe,
+    }
+
+
+def most_chosen(layers: Sequence[Layer]) -> Layer:
+    """The layer that most folds chose; among equals the middle one in depth."""
+    counts = {layer: list(layers).count(layer) for layer in layers}
+    best = [layer for layer, count in counts.items() if count == max(counts.values())]
+    return sorted(best, key=depth)[len(best) // 2]
+
+
+def depth(layer: Layer) -> int:
+    """Place of a layer; the embedding comes before block 0."""
+    return -1 if layer == "embed" else int(layer)
+
+
+def rows_of(acts: Activations, layer: Layer) -> FloatArray:
+    """The rows at one layer, float64 [n, d_model]."""
+    return acts.layer(layer).double().numpy()
+
+
+def smallest(estimates: dict[str, Estimate | None]) -> tuple[str, Estimate | None]:
+    """The entry with the lowest lower end; an undefined one comes first, because it supports nothing."""
+
+    def order(name: str) -> float:
+        e = estimates[name]
+        return -np.inf if e is None or e.low is None else e.low
+
+    name = min(estimates, key=order)
+    return name, estimates[name]

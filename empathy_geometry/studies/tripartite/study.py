@@ -1,0 +1,214 @@
+"""`tripartite`: every test of the reference study on three kinds of empathy, with baselines, nulls and intervals."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from tqdm.auto import tqdm
+
+from empathy_geometry.activations.positions import Position, check_position, position_name
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.provenance import Provenance, package_versions
+from empathy_geometry.models.loading import HookedModel, hook_name
+from empathy_geometry.studies.tripartite.agreement import agreement
+from empathy_geometry.studies.tripartite.causal import causal as causal_section
+from empathy_geometry.studies.tripartite.classification import classification
+from empathy_geometry.studies.tripartite.clusters import clusters
+from empathy_geometry.studies.tripartite.controls import controls
+from empathy_geometry.studies.tripartite.cosines import cosines
+from empathy_geometry.studies.tripartite.elsewhere import formality, valence
+from empathy_geometry.studies.tripartite.emergence import emergence
+from empathy_geometry.studies.tripartite.emotion import emotion
+from empathy_geometry.studies.tripartite.finding import Section
+from empathy_geometry.studies.tripartite.languages import languages
+from empathy_geometry.studies.tripartite.length import length
+from empathy_geometry.studies.tripartite.matched import matched
+from empathy_geometry.studies.tripartite.nulls import random_weights as random_section
+from empathy_geometry.studies.tripartite.nulls import shuffled
+from empathy_geometry.studies.tripartite.quartiles import quartiles
+from empathy_geometry.studies.tripartite.result import Tripartite
+from empathy_geometry.studies.tripartite.section_store import SectionStore
+from empathy_geometry.studies.tripartite.sets import study_texts
+from empathy_geometry.studies.tripartite.setup import Setup
+from empathy_geometry.studies.tripartite.source import ModelSource
+from empathy_geometry.texts.labeled_texts import LabeledTexts
+
+# The first one chooses the layer of the others.
+SECTIONS: Mapping[str, Callable[[Setup], Section]] = MappingProxyType(
+    {
+        "classification": classification,
+        "emotion": emotion,
+        "formality": formality,
+        "valence": valence,
+        "length": length,
+        "quartiles": quartiles,
+        "emergence": emergence,
+        "controls": controls,
+        "clusters": clusters,
+        "agreement": agreement,
+        "cosines": cosines,
+        "languages": languages,
+        "matched": matched,
+        "shuffled_labels": shuffled,
+        "random_weights": random_section,
+    }
+)
+
+
+def tripartite(
+    model: HookedModel,
+    texts: LabeledTexts | None = None,
+    *,
+    valence_stripped: LabeledTexts | None = None,
+    non_empathy: LabeledTexts | None = None,
+    emotion: LabeledTexts | None = None,
+    formality: LabeledTexts | None = None,
+    matched: LabeledTexts | None = None,
+    layer: Layer | Literal["nested"] = "nested",
+    position: Position = "response_mean",
+    n_permutations: int = 500,
+    sections: Literal["all"] | Sequence[str] = "all",
+    random_weights: bool = True,
+    causal: bool = True,
+    causal_options: Mapping[str, Any] = MappingProxyType({}),
+    folder: str | Path | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Tripartite:
+    """Test the claim that a model holds three kinds of empathy apart, beside what words alone and chance give.
+
+    Sections: classification (pairs and three-way, nested layer, permutation test), empathy against emotion (crossed
+    design, linear erasure), formality and valence (erased as other texts show them), length, quarters of the response,
+    emergence over layers, controls without empathy and without valence, clusters, agreement of probes, cosines beside
+    their floor, transfer between languages, matched triplets, shuffled labels, random weights, causal effects.
+
+    Args:
+        model: HookedTransformer or TransformerBridge.
+        texts: Scenarios with "cognitive", "affective" and "instrumental" responses (and "neutral" ones, if there are);
+            None takes the packaged triplets. `LabeledTexts.from_json` reads the reference study's layout.
+        valence_stripped: Three classes of responses without valence; None takes the packaged set, as below.
+        non_empathy: Three classes of responses that concern nobody.
+        emotion: Statements of "joy", "sadness", "anger", "fear" and "calm".
+        formality: "formal" and "casual" texts in pairs.
+        matched: Triplets of nearly the same words.
+        layer: Where single-layer analyses read; "nested" takes the layer that most training folds of the three-way
+            classification chose.
+        position: Which tokens are read, where a section does not ask about positions.
+        n_permutations: Of each permutation test.
+        sections: Names of sections to run, as in `SECTIONS`, or "all"; the first, "classification", is always there.
+        random_weights: Whether to run the random-weights control, which extracts once more.
+        causal: Whether to run the causal section, by far the longest.
+        causal_options: Further arguments of `causal_effects`.
+        folder: Where activations and finished sections are kept. A call with the same arguments takes up what is
+            there, after an interruption too; one with other arguments, texts or weights is refused.
+        seed: Of every random choice.
+        progress: Show bars (never when the output is not a terminal).
+
+    Returns:
+        A `Tripartite`; print it for the table, `.save(folder)` for JSON, Markdown and figures.
+
+    Raises:
+        TypeError: not a hooked model, or texts are not `LabeledTexts`.
+        ValueError: a set lacks a class, has fewer than 12 scenarios or incomplete ones, an unknown layer or position,
+            or a folder that holds another run.
+
+    Source: Santarcangelo (2026) for the claims; docs/methods.md for each estimator.
+
+    Example:
+        >>> result = tripartite(eg.load_model(), folder="runs/tripartite")  # doctest: +SKIP
+    """
+    given = {
+        "valence_stripped": valence_stripped,
+        "non_empathy": non_empathy,
+        "emotion": emotion,
+        "formality": formality,
+        "matched": matched,
+    }
+    sets = study_texts(texts, given)
+    check_position(position)
+    place = None if folder is None else Path(folder)
+    source = ModelSource(model, None if place is None else place / "activations", seed=seed, progress=progress)
+    if layer != "nested":
+        hook_name(model, layer)
+    setup = Setup(source, sets, position, n_permutations, seed, progress, None if layer == "nested" else layer)
+    chosen = chosen_sections(sections)
+    if not random_weights:
+        chosen.pop("random_weights", None)
+    if causal and (sections == "all" or "causal" in sections):
+        chosen["causal"] = lambda s: causal_section(s, causal_options)
+    return run_sections(setup, chosen, place)
+
+
+def chosen_sections(names: Literal["all"] | Sequence[str]) -> dict[str, Callable[[Setup], Section]]:
+    """Sections by name, in their own order; the first chooses the layer and is always there.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Example:
+        >>> list(chosen_sections(["length"]))
+        ['classification', 'length']
+    """
+    if isinstance(names, str) and names == "all":
+        return dict(SECTIONS)
+    unknown = sorted(set(names) - {*SECTIONS, "causal"})
+    if isinstance(names, str) or unknown:
+        raise ValueError(f"sections must be 'all' or some of {[*SECTIONS, 'causal']}, got {names!r}")
+    return {name: run for name, run in SECTIONS.items() if name in names or name == "classification"}
+
+
+def run_sections(setup: Setup, sections: Mapping[str, Callable[[Setup], Section]], folder: Path | None) -> Tripartite:
+    """Run what is not in the folder yet, section by section.
+
+    Raises:
+        ValueError: the folder holds another run.
+    """
+    choice = "nested" if setup.layer is None else "given"
+    settings = {
+        "position": position_name(setup.position),
+        "layer": "nested" if setup.layer is None else setup.layer,
+        "n_permutations": setup.n_permutations,
+        "probe": "logistic",
+    }
+    model = setup.source.identity()
+    # What changes the last bits at most does not keep a run from being taken up.
+    fixed = {k: v for k, v in model.items() if k != "device"}
+    identity = {
+        "kind": setup.source.kind,
+        "model": fixed,
+        "texts": setup.texts.hashes(),
+        "settings": settings,
+        "seed": setup.seed,
+        "versions": package_versions(),
+    }
+    store = None if folder is None else SectionStore(folder, identity)
+    done: list[Section] = []
+    bar = tqdm(sections.items(), desc="tripartite", unit="section", disable=None if setup.progress else True)
+    for name, run in bar:
+        bar.set_postfix_str(name)
+        section = None if store is None else store.load(name)
+        if section is None:
+            began = time.perf_counter()
+            section = run(setup)
+            section = Section.from_dict(section.to_dict() | {"seconds": time.perf_counter() - began})
+            if store is not None:
+                store.save(section)
+        if name == "classification" and setup.layer is None:
+            setup.layer = section.numbers["layer"]
+        done.append(section)
+    return Tripartite(
+        sections=tuple(done),
+        layer=setup.at,
+        layer_choice=choice,
+        provenance=Provenance(
+            setup.source.kind,
+            model=model,
+            texts=setup.texts.hashes(),
+            seed=setup.seed,
+            settings=settings
+            | {"torch_threads": torch.get_num_threads(), "seconds": {s.name: round(s.seconds, 1) for s in done}},
+        ),
+    )

@@ -1,0 +1,116 @@
+"""How a verdict follows from numbers: one function and one sentence for each kind of claim."""
+
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.studies.tripartite.finding import Verdict
+
+ALPHA = 0.05
+"""Level of every test."""
+
+DETECTION = (
+    "supported: permutation p <= 0.05 (largest over layers) and the excess over the best text-only baseline lies above "
+    "0; not supported: the excess lies at or below 0, or p > 0.05 and the AUROC lies below 0.75; else cannot tell"
+)
+SURVIVAL = (
+    "supported: the controls hold and more than half of the AUROC above chance survives; not supported: less than half "
+    "survives; cannot tell: the interval holds 1/2, a control fails, or there was nothing to survive"
+)
+SPECIFICITY = (
+    "supported: the excess over words is larger than the control's; not supported: the control, too, is told apart "
+    "beyond words and the excess is not larger; else cannot tell"
+)
+GREATER = "supported: the interval lies above {0}; not supported: it lies at or below {0}; else cannot tell"
+NOT_READ = (
+    "supported: every interval lies inside [0.35, 0.65]; not supported: one lies outside altogether; else cannot tell"
+)
+NULL = (
+    "supported (the null holds): no excess over words can be shown and it is at most 0.05; not supported: the excess "
+    "lies above 0; else cannot tell"
+)
+
+
+def detection(area: Estimate, excess: Estimate | None, pvalue: float) -> Verdict:
+    """Is something read, and more than the words give? See `DETECTION`.
+
+    Example:
+        >>> good, words = Estimate(0.95, 0.9, 0.98), Estimate(0.01, -0.02, 0.04)
+        >>> detection(good, Estimate(0.2, 0.1, 0.3), 0.01), detection(good, words, 0.01)
+        ('supported', 'cannot tell')
+        >>> detection(Estimate(0.5, 0.4, 0.6), words, 0.5)
+        'not supported'
+    """
+    low, high = ends(excess)
+    if pvalue <= ALPHA and low > 0:
+        return "supported"
+    if high <= 0 or (pvalue > ALPHA and ends(area)[1] < 0.75):
+        return "not supported"
+    return "cannot tell"
+
+
+def survival(share: Estimate | None, *, controls_hold: bool) -> Verdict:
+    """Does more than half of a concept survive? See `SURVIVAL`."""
+    if share is None or not controls_hold:
+        return "cannot tell"
+    return greater(share, 0.5)
+
+
+def specificity(difference: Estimate, control_excess: Estimate | None) -> Verdict:
+    """Is a concept told apart better than its control? See `SPECIFICITY`."""
+    if ends(difference)[0] > 0:
+        return "supported"
+    return "not supported" if ends(control_excess)[0] > 0 else "cannot tell"
+
+
+def greater(estimate: Estimate | None, threshold: float) -> Verdict:
+    """Does the interval lie above a threshold? See `GREATER`.
+
+    Example:
+        >>> [greater(Estimate(v, v - 0.1, v + 0.1), 0.5) for v in (0.7, 0.3, 0.55)]
+        ['supported', 'not supported', 'cannot tell']
+    """
+    low, high = ends(estimate)
+    if low > threshold:
+        return "supported"
+    return "not supported" if high <= threshold else "cannot tell"
+
+
+def not_read(areas: list[Estimate]) -> Verdict:
+    """Are these AUROCs all near chance? See `NOT_READ`."""
+    if all(ends(a)[0] >= 0.35 and ends(a)[1] <= 0.65 for a in areas):
+        return "supported"
+    if any(ends(a)[0] > 0.65 or ends(a)[1] < 0.35 for a in areas):
+        return "not supported"
+    return "cannot tell"
+
+
+def null_holds(excess: Estimate | None) -> Verdict:
+    """Is there no excess over words where there must be none? See `NULL`."""
+    low, high = ends(excess)
+    if low > 0:
+        return "not supported"
+    return "supported" if high <= 0.05 else "cannot tell"
+
+
+def ends(estimate: Estimate | None) -> tuple[float, float]:
+    """Both ends of the interval; an estimate without one says nothing."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return float("-inf"), float("inf")
+    return estimate.low, estimate.high
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """A - b of independent estimates, the halves of both intervals combined (MOVER).
+
+    Source: Zou & Donner (2008), Statistics in Medicine 27.
+
+    Example:
+        >>> d = difference(Estimate(0.5, 0.2, 0.9), Estimate(0.1, 0.0, 0.4))
+        >>> round(d.value, 3), round(d.low, 3), round(d.high, 3)
+        (0.4, -0.024, 0.812)
+    """
+    value = a.value - b.value
+    if None in (a.low, a.high, b.low, b.high):
+        return Estimate(value, n=a.n + b.n, method="no interval: one of the two has none")
+    (la, ha), (lb, hb) = ends(a), ends(b)
+    low = value - ((a.value - la) ** 2 + (hb - b.value) ** 2) ** 0.5
+    high = value + ((ha - a.value) ** 2 + (b.value - lb) ** 2) ** 0.5
+    return Estimate(value, low, high, a.level, a.n + b.n, min(a.n_groups, b.n_groups), "MOVER, taken as independent")

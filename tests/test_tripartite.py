@@ -1,0 +1,198 @@
+"""The tripartite study: planted truth comes out, shuffled labels do not, and an interrupted run goes on."""
+
+import json
+
+import pytest
+from tiny_models import tiny_bridge
+
+import empathy_geometry as eg
+from empathy_geometry.studies.tripartite import planted, study
+from empathy_geometry.studies.tripartite.finding import Section
+from empathy_geometry.studies.tripartite.planted import planted_tripartite
+
+SMALL = {"n_scenarios": 20, "d_model": 24, "n_layers": 3, "n_permutations": 99, "progress": False}
+
+
+def subset(texts: eg.LabeledTexts, n: int = 12) -> eg.LabeledTexts:
+    return texts.where(group=list(dict.fromkeys(texts.groups.tolist()))[:n])
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """A planted run that was interrupted in every section, and how often each section was computed."""
+    folder, computed = tmp_path_factory.mktemp("study"), []
+    patch = pytest.MonkeyPatch()
+    failed = set()
+
+    def fragile(name, run):
+        def once(setup):
+            section = run(setup)
+            if name not in failed:
+                failed.add(name)
+                raise KeyboardInterrupt(name)
+            computed.append(name)
+            return section
+
+        return once
+
+    # Everything is computed twice: once to fail at its end, once to be kept.
+    sections = {name: fragile(name, run) for name, run in study.SECTIONS.items()}
+    patch.setattr(study, "SECTIONS", sections)
+    for name in sections:
+        with pytest.raises(KeyboardInterrupt, match=name):
+            planted_tripartite(folder=folder, **SMALL)
+    result = planted_tripartite(folder=folder, **SMALL)
+    patch.undo()
+    return result, computed, folder
+
+
+def test_planted_types_come_out_supported(truth):
+    verdicts = truth[0].verdicts
+    supported = {
+        "classification cognitive - affective",
+        "classification cognitive - instrumental",
+        "classification affective - instrumental",
+        "classification three-way",
+        "accuracy three-way",
+        "null distribution",
+        "empathy without emotion",
+        "formality erased",
+        "valence erased",
+        "length",
+        "quartile 1",
+        "quartile 4",
+        "emergence",
+        "emergence beyond words",
+        "last token",
+        "specific against valence-stripped",
+        "specific against non-empathy",
+        "purity, centred within scenarios",
+        "agreement of seeds",
+        "distances",
+        "languages",
+        "matched triplets",
+        "trained against random weights",
+    }
+    assert {key: verdicts[key] for key in supported} == dict.fromkeys(supported, "supported")
+
+
+def test_planted_nulls_come_out_null(truth):
+    result = truth[0]
+    for key in ("valence-stripped control", "non-empathy control"):
+        assert result.finding(key).verdict == "not supported"
+    assert result.finding("shuffled labels").verdict == "supported"
+    assert result.finding("random weights").verdict != "not supported"
+    # Opposed or not, one-vs-rest cosines sit at their floor.
+    assert result.finding("one-vs-rest cosines").verdict == "not supported"
+    assert float(result.finding("one-vs-rest cosines").ours) == pytest.approx(-0.5, abs=0.06)
+
+
+def test_every_section_resumes_after_a_failure_and_is_computed_once(truth):
+    result, computed, folder = truth
+    assert computed == list(study.SECTIONS)
+    assert [s.name for s in result.sections] == computed
+    again = planted_tripartite(folder=folder, **SMALL)
+    assert again.rows() == result.rows()
+    with pytest.raises(ValueError, match=r"another run \(settings.n_permutations: 99 there, 98 now\)"):
+        planted_tripartite(folder=folder, **SMALL | {"n_permutations": 98})
+    path = folder / "sections" / "length.json"
+    path.write_text(path.read_text().replace("0.9", "0.8", 1))
+    with pytest.raises(ValueError, match=r"length.json is damaged"):
+        planted_tripartite(folder=folder, **SMALL)
+
+
+def test_planted_results_are_marked_everywhere(truth, tmp_path):
+    result = truth[0]
+    folder = result.save(tmp_path / "out")
+    assert all(p.name.startswith("PLANTED_") for p in folder.iterdir())
+    saved = json.loads((folder / "PLANTED_tripartite.json").read_text())
+    assert (saved["study"], saved["provenance"]["kind"]) == ("tripartite", "planted")
+    assert [Section.from_dict(s).findings for s in saved["sections"]] == [s.findings for s in result.sections]
+    text = (folder / "PLANTED_tripartite.md").read_text()
+    assert text.startswith("# PLANTED DATA, NOT A MEASUREMENT")
+    assert text.count("\n| ") == len(result.findings) + 1
+    assert str(result).startswith("PLANTED DATA")
+    assert len(list(folder.glob("*.png"))) >= 5
+
+
+def test_shuffled_labels_come_out_not_supported():
+    sections = ["classification", "length", "matched", "languages"]
+    verdicts = planted_tripartite(labels="shuffled", sections=sections, seed=1, **SMALL).verdicts
+    for key in ("classification three-way", "null distribution", "matched triplets", "languages"):
+        assert verdicts[key] == "not supported", key
+    # There is nothing that could survive.
+    assert verdicts["length"] == "cannot tell"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_bridge("llama", n_ctx=1024, seed=3)
+
+
+@pytest.fixture(scope="module")
+def options():
+    d = eg.datasets
+    return {
+        "valence_stripped": subset(d.valence_stripped_controls()),
+        "non_empathy": subset(d.non_empathy_controls()),
+        "emotion": subset(d.emotion_statements()),
+        "formality": subset(d.formality_pairs()),
+        "matched": subset(d.matched_triplets()),
+        "n_permutations": 19,
+        "causal": False,
+        "progress": False,
+    }
+
+
+def test_texts_of_ones_own_run_unchanged_and_extraction_is_not_repeated(model, options, tmp_path):
+    items: dict[str, dict[str, str]] = {}
+    for t in subset(eg.datasets.empathy_triplets()):
+        item = items.setdefault(t.group, {"id": t.group, "scenario": t.prompt.removesuffix("\n\nResponse: ")})
+        item[t.label] = t.text.removeprefix(t.prompt)
+    (tmp_path / "mine.json").write_text(json.dumps({"triplets": list(items.values())}))
+    texts = eg.LabeledTexts.from_json(tmp_path / "mine.json")
+    assert texts.classes == ("affective", "cognitive", "instrumental")  # no neutral responses in that layout
+    sections = ["emotion", "quartiles", "cosines", "random_weights"]
+    result = eg.tripartite(model, texts, sections=sections, folder=tmp_path / "run", **options)
+    assert [s.name for s in result.sections] == ["classification", *sections]
+    assert result.provenance.kind == "measured"
+    assert result.provenance.texts["triplets"] == texts.sha256
+    assert result.finding("independent directions").verdict == "cannot tell"  # without neutral responses
+    folder = result.save(tmp_path / "out")
+    assert json.loads((folder / "tripartite.json").read_text())["provenance"]["kind"] == "measured"
+    # A later run with more sections reads the stores: none is written anew.
+    stores = {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "activations").rglob("*") if p.is_file()}
+    longer = eg.tripartite(model, texts, sections=[*sections, "length"], folder=tmp_path / "run", **options)
+    assert longer.rows()[: len(result.rows()) - 1] == result.rows()[:-1] or len(longer.sections) == 6
+    assert {p: p.stat().st_mtime_ns for p in stores} == stores
+    with pytest.raises(ValueError, match="another run"):
+        eg.tripartite(tiny_bridge("llama", n_ctx=1024, seed=4), texts, folder=tmp_path / "run", **options)
+
+
+def test_a_layer_may_be_given_and_an_untrained_model_holds_the_null(model, options):
+    texts = subset(eg.datasets.empathy_triplets(), 16)
+    result = eg.tripartite(model, texts, layer=1, sections=["random_weights"], **options)
+    assert (result.layer, result.layer_choice) == (1, "given")
+    assert result.finding("random weights").verdict != "not supported"
+    # A model with random weights gains nothing over another one.
+    assert result.finding("trained against random weights").verdict != "supported"
+
+
+def test_bad_input_is_named_before_anything_runs(model):
+    triplets = eg.datasets.empathy_triplets()
+    with pytest.raises(ValueError, match=r"lacks the class\(es\) \['affective', 'cognitive', 'instrumental'\]"):
+        eg.tripartite(model, eg.datasets.formality_pairs())
+    with pytest.raises(ValueError, match="at least 12 scenarios, got 5"):
+        eg.tripartite(model, subset(triplets, 5))
+    with pytest.raises(ValueError, match="1 lack one, such as"):
+        eg.tripartite(model, triplets[slice(1, None)])
+    with pytest.raises(ValueError, match="layer must be"):
+        eg.tripartite(model, layer=99)
+    with pytest.raises(ValueError, match="sections must be 'all' or some of"):
+        eg.tripartite(model, sections=["lenght"])
+    with pytest.raises(TypeError, match="must be LabeledTexts"):
+        eg.tripartite(model, "texts.json")
+    with pytest.raises(TypeError, match="must be a TransformerLens model"):
+        eg.tripartite(object())
+    with pytest.raises(ValueError, match="labels must be one of"):
+        planted.planted_tripartite(labels="wrong")
