@@ -236,6 +236,17 @@ def test_labeled_texts_are_blinded_by_class_and_bring_measures(tmp_path):
     assert found.measures == ("projection",)
 
 
+def test_the_prompt_is_shown_apart_from_the_reply_and_without_its_cue(tmp_path):
+    texts = eg.datasets.empathy_triplets()[:6]
+    assert texts.prompts is not None
+    made = eg.export_rating_sheet(texts, tmp_path / "sheet", seed=1)
+    rows = table(made.tables[0])
+    assert {row["text"] for row in rows} == set(texts.responses)
+    assert all(row["prompt"] and "Response:" not in row["prompt"] for row in rows)
+    groups = {item.group for item in Key.load(made.key).items}
+    assert groups == set(map(str, texts.groups))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -11,6 +11,7 @@ from empathy_geometry.foundation.artefact import temporary_path
 from empathy_geometry.foundation.checked_json import dump_checked, load_checked
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
 
 KEY_FORMAT = "empathy_geometry.rating_key/1"
 
@@ -135,7 +136,8 @@ def rows_of(
         raise TypeError("texts must be a sequence of strings, got one string; try [text]")
     if isinstance(texts, LabeledTexts):
         responses = texts.responses
-        prompts = texts.prompts or [""] * len(texts)
+        # The cue by which a model knows where to answer is nothing that a reader needs.
+        prompts = [p.removesuffix(RESPONSE_SEPARATOR).strip() for p in texts.prompts or [""] * len(texts)]
         groups, labels = [str(g) for g in texts.groups], [str(label) for label in texts.labels]
         rows = list(zip(responses, prompts, groups, labels, strict=True))
     elif hasattr(texts, "alphas"):

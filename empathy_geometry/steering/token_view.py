@@ -20,12 +20,12 @@ background:Canvas;padding:.5rem}
 .token-scores .text{white-space:pre-wrap;border-inline-start:3px solid GrayText;padding-inline-start:.6rem}
 .token-scores span[title]{border-radius:3px;padding:.1em 0}
 .token-scores .outside{opacity:.75}
-.token-scores .plain{color:GrayText}
+.token-scores .plain{opacity:.65}
 .token-scores .below{text-decoration:underline dotted;text-underline-offset:.25em}
 .token-scores .scale{display:inline-block;width:12rem;max-width:40vw;height:.8em;border:1px solid GrayText;
 vertical-align:middle;margin:0 .4rem;background:linear-gradient(90deg,rgb(33 102 172/.6),transparent,
 rgb(217 119 6/.6))}
-.token-scores small{color:GrayText}
+.token-scores small{opacity:.7}
 """
 
 
