@@ -79,7 +79,8 @@ def causal_effects(
     units are added to held-out texts of the negative class. Necessity: in held-out texts of both classes the
     projection is clamped to the negative class's mean (and, shown beside, projected out); how much closer do the
     classes come? Every effect is ranked among at least 20 random directions of the same length and 20 directions of
-    shuffled labels. For necessity these are placebos: at every token as large as the clamp, along another direction.
+    shuffled labels (without what those have of the tested directions). For necessity these are placebos: at every
+    token as large as the clamp, along another direction.
 
     Nothing reads where it was edited. The residual stream hands an edit on to every later layer, where a probe would
     move by algebra too; so probes are fitted to unedited activations without the tested direction, and the edit itself
@@ -100,7 +101,8 @@ def causal_effects(
         units: Of alpha: "residual_norm" (the mean norm of the readout texts at the layer, one length for all), "raw",
             or the direction's own "class_gap" or "sd".
         readout_layers: Where probes read; None takes four after the edited one.
-        probe: Kind of probe; None is `Probe("lda")`.
+        probe: Kind of probe; None is `Probe("logistic")`. "lda" reads well and is a poor witness: it leans on directions
+            that hardly vary in natural text, and any edit moves those (on the planted transformer it loses the truth).
         markers: Marker words for and against, by direction, single tokens; chosen from the data for the others.
         n_markers: How many to choose on each side.
         controls: Further concepts' directions at this layer, shown beside.
@@ -159,7 +161,7 @@ def causal_effects(
         readout_layers=later,
         direction_texts=direction_texts,
         units=units,
-        probe=Probe("lda") if probe is None else clone(probe),
+        probe=Probe("logistic") if probe is None else clone(probe),
         markers=markers,
         n_markers=n_markers,
         n_random=n_random,
@@ -213,7 +215,7 @@ def causal_effects(
         "n_prompts": len(asked),
         "max_new_tokens": max_new_tokens,
         "n_markers": n_markers,
-        "probe": " ".join(str(probe or Probe("lda")).split()),
+        "probe": " ".join(str(probe or Probe("logistic")).split()),
         "controls": sorted(controls),
         "torch_threads": torch.get_num_threads(),
     }

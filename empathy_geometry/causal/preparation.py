@@ -25,7 +25,7 @@ from empathy_geometry.causal.readouts import LaterLayers, fit_later_layers
 from empathy_geometry.causal.row_edits import Edit
 from empathy_geometry.causal.scenario_split import REST, ScenarioSplit, negatives_of, split_scenarios
 from empathy_geometry.evaluation.nulls import random_directions
-from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.loading import HookedModel
@@ -157,7 +157,8 @@ def prepare(
     d_model = int(model.cfg.d_model)
     nulls = {"isotropic": random_directions(n_random, d_model=d_model, rng=rng)}
     if n_shuffled:
-        nulls["shuffled labels"] = _shuffled(source, layer, contrasts, negatives, n_shuffled, rng)
+        tested = np.stack([d.vector.double().numpy() for d in found.values()])
+        nulls["shuffled labels"] = _shuffled(source, layer, contrasts, negatives, tested, n_shuffled, rng)
     return Preparation(layer, readout_layers, tuple(targets), split, nulls, tuple(notes))
 
 
@@ -234,10 +235,17 @@ def _shuffled(
     layer: Layer,
     contrasts: Mapping[str, Contrast],
     negatives: Mapping[str, tuple[str, ...]],
+    tested: FloatArray,
     n: int,
     rng: np.random.Generator,
 ) -> Float[Tensor, "n d_model"]:
-    """Mean differences with the classes swapped in a random half of the scenarios, each contrast in turn."""
+    """Mean differences with the classes swapped in a random half of the scenarios, each contrast in turn.
+
+    What they have of the tested directions is taken out. Where scenarios show a concept with unequal strength, swapping
+    leaves some of it, in either sense; a control that contains what it is a control for would refute any concept.
+    """
+    _, singular, rows_of_space = np.linalg.svd(tested, full_matrices=False)
+    space = rows_of_space[singular > 1e-6 * singular[0]]
     differences = []
     for name, (positive, _) in contrasts.items():
         rows = _two_classes(acts, positive, negatives[name])
@@ -250,5 +258,6 @@ def _shuffled(
         rows_of = differences[i % len(differences)]
         signs = rng.permutation(np.where(np.arange(len(rows_of)) % 2, 1.0, -1.0))
         vector = signs @ rows_of
+        vector = vector - (vector @ space.T) @ space
         drawn.append(vector / np.linalg.norm(vector))
     return torch.as_tensor(np.stack(drawn), dtype=torch.float32)
