@@ -54,13 +54,23 @@ def test_the_same_seed_gives_the_same_calibration(tiny_llama):
 def test_words_are_reordered_and_nothing_else(tiny_llama):
     texts = [" one two three four", "five six\nseven"]
     written = Continuations.from_texts(tiny_llama, ["abc", "I"], texts)
-    broken = _shuffled(tiny_llama, written, "words", np.random.default_rng(0))
+    broken, usable = _shuffled(tiny_llama, written, "words", np.random.default_rng(0))
+    assert usable.all()
     for before, after, ids in zip(texts, broken.texts, broken.new_ids, strict=True):
         assert sorted(before.split()) == sorted(after.split())
         assert before.split() != after.split()
         assert tiny_llama.tokenizer.decode(list(ids)) == after
     assert broken.texts[0].startswith(" ")
     assert broken.prompt_ids == written.prompt_ids
+
+
+def test_texts_too_short_to_be_shuffled_are_left_out_of_the_anchor_and_most_may_not_be(tiny_llama):
+    written = Continuations.from_texts(tiny_llama, ["abc"] * 3, ["one two three", "Yes.", "four five"])
+    broken, usable = _shuffled(tiny_llama, written, "words", np.random.default_rng(0))
+    assert usable.tolist() == [True, False, True]
+    assert broken.texts[1] == "Yes."
+    with pytest.raises(ValueError, match="2 of 3 continuations have fewer than two different words"):
+        _shuffled(tiny_llama, written[[1, 1, 0]], "words", np.random.default_rng(0))
 
 
 def test_a_part_that_knows_order_separates_sound_from_shuffled(tiny_llama):

@@ -9,11 +9,11 @@ import numpy as np
 
 from empathy_geometry.evaluation.bootstrap import cluster_bootstrap
 from empathy_geometry.evaluation.metrics import auroc
-from empathy_geometry.foundation._types import FloatArray, IntArray, Seed
+from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, Seed
 from empathy_geometry.foundation._validation import as_rng, check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.models.loading import HookedModel
-from empathy_geometry.steering.coherence import CoherencePart, coherence_of
+from empathy_geometry.steering.coherence import Coherence, CoherencePart, coherence_of
 from empathy_geometry.steering.generation import Continuations, Reading, generate, read_continuations
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD
 
@@ -30,7 +30,7 @@ class Calibration:
         separation: AUROC of re-seeds against shuffled text; the parts tell the two apart if it is near 1.
         quantile: Share of sound text that the threshold calls broken.
         reseeds: Coherence of sampled continuations against other sampled ones of the same prompt, [n_prompts, n_pairs].
-        shuffled: The same for shuffled continuations, [n_prompts, n_pairs].
+        shuffled: The same for shuffled continuations, [n_prompts, n_pairs]; NaN for those too short to be shuffled.
         reseed_parts: Each part of `reseeds`.
         shuffled_parts: Each part of `shuffled`.
         temperature: At which was sampled.
@@ -51,7 +51,8 @@ class Calibration:
 
     def shares_below(self, threshold: float) -> tuple[float, float]:
         """Share of unsteered re-seeds and share of shuffled texts that a threshold calls broken."""
-        return float((self.reseeds < threshold).mean()), float((self.shuffled < threshold).mean())
+        broken = self.shuffled[~np.isnan(self.shuffled)]
+        return float((self.reseeds < threshold).mean()), float((broken < threshold).mean())
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
@@ -60,9 +61,9 @@ class Calibration:
             "separation": self.separation.to_dict(),
             "quantile": self.quantile,
             "reseeds": self.reseeds.tolist(),
-            "shuffled": self.shuffled.tolist(),
+            "shuffled": _without_nan(self.shuffled),
             "reseed_parts": {name: part.tolist() for name, part in self.reseed_parts.items()},
-            "shuffled_parts": {name: part.tolist() for name, part in self.shuffled_parts.items()},
+            "shuffled_parts": {name: _without_nan(part) for name, part in self.shuffled_parts.items()},
             "temperature": self.temperature,
             "max_new_tokens": self.max_new_tokens,
             "shuffle": self.shuffle,
@@ -77,7 +78,7 @@ class Calibration:
         ]
         for name, sound, broken in self._rows():
             for kind, values in (("re-seeds", sound), ("shuffled", broken)):
-                shown = "".join(f"{q:8.3f}" for q in np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95)))
+                shown = "".join(f"{q:8.3f}" for q in np.nanquantile(values, (0.05, 0.25, 0.5, 0.75, 0.95)))
                 lines.append(f"{name:<11} {kind} {shown}")
         lines.append(f"separation of re-seeds from shuffled {self.shuffle}: AUROC {self.separation}")
         for threshold in (self.threshold.value, DEFAULT_THRESHOLD):
@@ -133,7 +134,8 @@ def calibrate_threshold(
         progress: Called with the number of texts written after each batch.
 
     Raises:
-        ValueError: fewer than three prompts or two re-seeds, greedy decoding, or texts too short to be shuffled.
+        ValueError: fewer than three prompts or two re-seeds, greedy decoding, or most texts too short to be
+            shuffled.
     """
     check_choice(shuffle, "shuffle", SHUFFLES)
     if isinstance(prompts, str) or len(prompts) < 3:
@@ -154,12 +156,12 @@ def calibrate_threshold(
         rng=generator,
         progress=progress,
     )
-    broken = _shuffled(model, written, shuffle, generator)
+    broken, usable = _shuffled(model, written, shuffle, generator)
     sound_reading, broken_reading = read_continuations(model, written), read_continuations(model, broken)
     first, second = _ordered_pairs(len(prompts), n_reseeds)
-    found = {}
+    found: dict[str, Coherence] = {}
     for kind, texts, reading in (("reseeds", written, sound_reading), ("shuffled", broken, broken_reading)):
-        compared = coherence_of(
+        found[kind] = coherence_of(
             texts[first],
             written[second],
             _rows_of(reading, first),
@@ -167,7 +169,6 @@ def calibrate_threshold(
             parts=parts,
             n=n,
         )
-        found[kind] = compared
     groups = np.repeat(np.arange(len(prompts)), len(first) // len(prompts))
     sound, bad = found["reseeds"].headline, found["shuffled"].headline
     bootstrap = cluster_bootstrap(
@@ -178,10 +179,11 @@ def calibrate_threshold(
         rng=generator,
         progress=False,
     )
+    kept = usable[first]
     separation = auroc(
-        np.concatenate([sound, bad]),
-        np.repeat([True, False], len(sound)),
-        groups=np.concatenate([groups, groups]),
+        np.concatenate([sound, bad[kept]]),
+        np.repeat([True, False], [len(sound), kept.sum()]),
+        groups=np.concatenate([groups, groups[kept]]),
         level=level,
     )
 
@@ -195,9 +197,9 @@ def calibrate_threshold(
         separation,
         quantile,
         by_prompt(sound),
-        by_prompt(bad),
+        by_prompt(np.where(kept, bad, np.nan)),
         {name: by_prompt(part) for name, part in found["reseeds"].parts.items()},
-        {name: by_prompt(part) for name, part in found["shuffled"].parts.items()},
+        {name: by_prompt(np.where(kept, part, np.nan)) for name, part in found["shuffled"].parts.items()},
         temperature,
         max_new_tokens,
         shuffle,
@@ -217,28 +219,31 @@ def _rows_of(reading: Reading, rows: IntArray) -> Reading:
 
 def _shuffled(
     model: HookedModel, written: Continuations, shuffle: Shuffle, generator: np.random.Generator
-) -> Continuations:
-    """The same prompts, each followed by its continuation in another order."""
-    new_ids, texts = [], []
+) -> tuple[Continuations, BoolArray]:
+    """The same prompts, each followed by its continuation in another order; and which had another order."""
+    new_ids, texts, usable = list(written.new_ids), list(written.texts), np.zeros(len(written), dtype=bool)
     for i, (ids, text) in enumerate(zip(written.new_ids, written.texts, strict=True)):
         units: Sequence[Any] = text.split() if shuffle == "words" else ids
         if len(set(units)) < 2:
-            raise ValueError(
-                f"continuation {i} has fewer than two different {shuffle} to shuffle ({text[:40]!r}); "
-                f"try shuffle='tokens', or longer continuations"
-            )
+            continue
+        usable[i] = True
         order = _another_order(units, generator)
         if shuffle == "tokens":
-            new_ids.append(tuple(ids[j] for j in order))
-            texts.append(model.tokenizer.decode(list(new_ids[-1]), skip_special_tokens=True))
+            new_ids[i] = tuple(ids[j] for j in order)
+            texts[i] = model.tokenizer.decode(list(new_ids[i]), skip_special_tokens=True)
             continue
         # The white space before the first word belongs to how the reply begins, not to its order.
         start = text[: len(text) - len(text.lstrip())]
-        texts.append(start + " ".join(units[j] for j in order))
-        encoded = model.tokenizer(texts[-1], add_special_tokens=False)["input_ids"]
+        texts[i] = start + " ".join(units[j] for j in order)
+        encoded = model.tokenizer(texts[i], add_special_tokens=False)["input_ids"]
         end = ids[-1:] if ids[-1] == model.tokenizer.eos_token_id else ()
-        new_ids.append((*encoded, *end))
-    return Continuations(written.prompt_ids, tuple(new_ids), tuple(texts))
+        new_ids[i] = (*encoded, *end)
+    if usable.mean() < 0.5:
+        raise ValueError(
+            f"{int((~usable).sum())} of {len(usable)} continuations have fewer than two different {shuffle} to shuffle "
+            f"(first: {written.texts[int(np.argmin(usable))][:40]!r}); try shuffle='tokens', or longer continuations"
+        )
+    return Continuations(written.prompt_ids, tuple(new_ids), tuple(texts)), usable
 
 
 def _another_order(units: Sequence[Any], generator: np.random.Generator) -> list[int]:
@@ -246,3 +251,7 @@ def _another_order(units: Sequence[Any], generator: np.random.Generator) -> list
         order = [int(j) for j in generator.permutation(len(units))]
         if [units[j] for j in order] != list(units):
             return order
+
+
+def _without_nan(values: FloatArray) -> list[list[float | None]]:
+    return [[None if np.isnan(x) else float(x) for x in row] for row in values]
