@@ -147,12 +147,14 @@ def _true_sae(decoder: Tensor, mean: Tensor, k: int) -> SparseAutoencoder:
     def encode(x: Tensor) -> Tensor:
         target = (x - mean) @ decoder.T
         codes = torch.zeros_like(target)
-        active = torch.zeros_like(target, dtype=torch.bool)
+        chosen = torch.zeros(len(x), 0, dtype=torch.long)
+        strong = torch.zeros(len(x), 0, dtype=torch.bool)
         for _ in range(k):
-            gap = (target - codes @ overlaps).masked_fill(active, -1.0)
-            best = gap.argmax(dim=1, keepdim=True)
-            active |= torch.zeros_like(active).scatter_(1, best, True) & (gap > _LEAST)
-            codes = _least_squares(target, overlaps, active)
+            gap = (target - codes @ overlaps).scatter(1, chosen, -1.0)
+            value, best = gap.max(dim=1, keepdim=True)
+            chosen, strong = torch.cat([chosen, best], dim=1), torch.cat([strong, value > _LEAST], dim=1)
+            solved = _least_squares(target.gather(1, chosen), overlaps[chosen[:, :, None], chosen[:, None]], strong)
+            codes = torch.zeros_like(target).scatter(1, chosen, solved)
         return codes.clamp(min=0)
 
     return SparseAutoencoder(
@@ -164,9 +166,9 @@ _LEAST = 0.2
 """Features weaker than this are not told from noise."""
 
 
-def _least_squares(target: Tensor, overlaps: Tensor, active: Tensor) -> Tensor:
-    """Best activations of the active features of each row, the others 0."""
-    mask = active.to(target.dtype)
+def _least_squares(target: Tensor, overlaps: Tensor, strong: Tensor) -> Tensor:
+    """Best activations of the chosen features of each row, 0 for those that are too weak."""
+    mask = strong.to(target.dtype)
     system = overlaps * mask[:, :, None] * mask[:, None, :] + torch.diag_embed(1 - mask + 1e-6)
     solved: Tensor = torch.linalg.solve(system, (target * mask)[..., None])[..., 0]
     return solved * mask

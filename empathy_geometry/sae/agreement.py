@@ -26,6 +26,7 @@ from empathy_geometry.sae.reference_counts import reference_counts
 from empathy_geometry.sae.sparse_probing import SPARSITIES, SparseProbing, sparse_probing
 from empathy_geometry.sae.stability import FeatureStability, feature_stability
 from empathy_geometry.sae.subspace_agreement import AgreementData, SubspaceAgreement, agreement_with_concept
+from empathy_geometry.sae.training_report import is_planted_model
 from empathy_geometry.sae.verdict import few, judge
 
 _CONTROL_DRAWS = 99
@@ -317,7 +318,7 @@ def _described(sae: SparseAutoencoder) -> dict[str, Any]:
 
 def _provenance(sae: SparseAutoencoder, acts: Activations, seed: int, settings: dict[str, Any]) -> Provenance:
     given = acts.provenance
-    planted = sae.is_planted or (given is not None and given.kind == "planted")
+    planted = sae.is_planted or (given is not None and (given.kind == "planted" or is_planted_model(given.model)))
     return Provenance(
         "planted" if planted else "measured",
         model={} if given is None else given.model,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.sae.reconstruction import Reconstruction
 from empathy_geometry.sae.reference_counts import ReferenceCounts
@@ -118,6 +119,10 @@ class SaeAgreement:
         return "\n".join([title, f"  {self.reason}", *body, *(f"  note: {note}" for note in self.notes)])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [{"quantity": a, "value": b, "null or control": c} for a, b, c in self.rows()]
+        return html_table("\n".join(str(self).splitlines()[:2]), rows, notes=self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

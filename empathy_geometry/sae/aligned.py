@@ -53,7 +53,8 @@ def aligned_agreement(
     sizes = tuple(sorted({min(size, sae.d_sae) for size in curve} | {k}))
     order = _closest(decoder, basis, max(sizes))
     value = float(captured(decoder[order[:k]], basis))
-    rng = np.random.default_rng(seed)
+    # A stream of its own: a planted dictionary of the same seed may have drawn its directions alike.
+    (rng,) = np.random.default_rng(seed).spawn(1)
     null = np.array([_random(basis, sae.d_sae, k, rng) for _ in range(n_draws)])
     angles = subspace.principal_angles(Subspace.from_directions(sae.decoder[order[:k].copy()]))
     return SubspaceAgreement(

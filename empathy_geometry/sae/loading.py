@@ -12,6 +12,7 @@ from empathy_geometry.sae.lens import sae_lens
 from empathy_geometry.sae.training_report import TrainingReport
 
 CONFIG_FILE = "cfg.json"
+WEIGHTS_FILE = "sae_weights.safetensors"
 
 
 def load_sae(source: str | Path, sae_id: str | None = None, *, device: str = "cpu") -> SparseAutoencoder:
@@ -60,6 +61,8 @@ def load_sae(source: str | Path, sae_id: str | None = None, *, device: str = "cp
 
 def _from_folder(folder: Path, device: str) -> SparseAutoencoder:
     lens = sae_lens()
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise FileNotFoundError(f"{folder} lacks {WEIGHTS_FILE}, which belongs beside {CONFIG_FILE}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -68,10 +71,6 @@ def _from_folder(folder: Path, device: str) -> SparseAutoencoder:
         if not report.is_file():
             return found
         return replace(found, training=TrainingReport.from_dict(json.loads(report.read_text(encoding="utf-8"))))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{folder} lacks {error.filename}, which SAELens writes beside {CONFIG_FILE}"
-        ) from error
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{folder} is damaged or not in SAELens's format ({type(error).__name__}: {error}); save it again"

@@ -103,7 +103,8 @@ def feature_stability(
         )
     a, b = (_unit(s.decoder.double().numpy()[i]) for s, i in zip((first, second), indices, strict=True))
     own, cosines = _match(a, b)
-    generator = as_rng(rng)
+    # A stream of its own: data of the same seed may have drawn its directions alike.
+    (generator,) = as_rng(rng).spawn(1)
     drawn = {"isotropic": generator.standard_normal(b.shape)}
     if rows is not None:
         sample = as_matrix(rows, "rows", d_model=first.d_model)

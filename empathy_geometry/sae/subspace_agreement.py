@@ -145,7 +145,7 @@ def agreement_with_concept(
     live = int((data.features > 0).any(axis=0).sum())
     if live == 0:
         raise ValueError("no feature fires on these texts; is this an SAE of another layer or another model?")
-    rng = np.random.default_rng(seed)
+    (rng,) = np.random.default_rng(seed).spawn(1)
     parts = halves(data.positive, data.groups, n_splits=n_splits, rng=rng)
     k = min(n_features, live, max(1, data.decoder.shape[1] // 4))
 

@@ -22,7 +22,7 @@ from empathy_geometry.sae.loading import CONFIG_FILE, load_sae
 from empathy_geometry.sae.reconstruction import reconstruction
 from empathy_geometry.sae.token_activations import TokenActivations, token_activations
 from empathy_geometry.sae.training_loop import TrainingLoop
-from empathy_geometry.sae.training_report import TrainingReport
+from empathy_geometry.sae.training_report import TrainingReport, is_planted_model
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 Architecture = Literal["topk", "batchtopk", "standard"]
@@ -207,7 +207,7 @@ def train_on_tokens(
         dead=int(silent.sum()),
         seconds=loop.seconds,
         provenance=Provenance(
-            "measured" if tokens.model else "planted",
+            "measured" if tokens.model and not is_planted_model(tokens.model) else "planted",
             model=tokens.model,
             texts=tokens.texts,
             seed=seed,

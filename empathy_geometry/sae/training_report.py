@@ -8,6 +8,16 @@ from empathy_geometry.foundation.provenance import Provenance, hash_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
+def is_planted_model(model: Mapping[str, Any]) -> bool:
+    """Whether an identity is that of a model into which a truth was planted: its name begins so.
+
+    Example:
+        >>> is_planted_model({"name": "planted-transformer"}), is_planted_model({"name": "smollm2"})
+        (True, False)
+    """
+    return str(model.get("name", "")).lower().startswith("planted")
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingReport:
     """Result of a training run, saved beside the weights.
