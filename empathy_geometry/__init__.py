@@ -38,10 +38,11 @@ from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
 from empathy_geometry.steering.calibration import Calibration, calibrate_threshold
 from empathy_geometry.steering.coherence import Coherence, coherence
 from empathy_geometry.steering.generation import Continuations, generate
-from empathy_geometry.steering.hook import SteeringHook
+from empathy_geometry.steering.hook import SteeringHook, response_spans
 from empathy_geometry.steering.interval_censored import Crossings, crossings
 from empathy_geometry.steering.monitoring import TokenScores, token_scores
 from empathy_geometry.steering.range import steering_range
+from empathy_geometry.steering.reference import UnsteeredReference, unsteered_reference
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
 from empathy_geometry.studies.tripartite.result import Tripartite
@@ -83,6 +84,7 @@ __all__ = [
     "TokenScores",
     "TransferMatrix",
     "Tripartite",
+    "UnsteeredReference",
     "accuracy",
     "adjusted_rand",
     "audit_texts",
@@ -119,6 +121,7 @@ __all__ = [
     "purity",
     "report",
     "residualise",
+    "response_spans",
     "sae_agreement",
     "selectivity",
     "silhouette",
@@ -129,4 +132,5 @@ __all__ = [
     "train_sae",
     "transfer_matrix",
     "tripartite",
+    "unsteered_reference",
 ]

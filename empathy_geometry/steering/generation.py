@@ -1,9 +1,7 @@
 """Continuing prompts in batches, exactly as one by one, on every model type."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +12,13 @@ from empathy_geometry.activations.batching import batches
 from empathy_geometry.foundation._types import FloatArray, Layer, Seed
 from empathy_geometry.foundation._validation import as_rng
 from empathy_geometry.geometry.directions import ConceptDirection
-from empathy_geometry.models.loading import HookedModel, check_model, hook_name, is_bridge, model_device
+from empathy_geometry.models.loading import HookedModel, check_model, hook_name
 from empathy_geometry.models.tokens import chat_prompt, pad, tokenize
+from empathy_geometry.steering.cached_rows import CachedRows
+from empathy_geometry.steering.decoding import Edit, decode
 
-# The prompt pass makes logits for every column: rows x columns x vocabulary x 4 bytes is what bounds a batch.
-_LOGIT_BYTES = 1_000_000_000
+# Scoring makes logits for every new token: rows x columns x vocabulary x 4 bytes is what bounds a batch.
+_LOGIT_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,10 @@ class Continuations:
             tuple(self.texts[i] for i in index),
         )
 
+    def __add__(self, other: "Continuations") -> "Continuations":
+        """Both, one after the other."""
+        return Continuations(self.prompt_ids + other.prompt_ids, self.new_ids + other.new_ids, self.texts + other.texts)
+
     @classmethod
     def from_texts(cls, model: HookedModel, prompts: Sequence[str], texts: Sequence[str]) -> "Continuations":
         """Continuations that were written elsewhere, tokenised as this model reads them.
@@ -68,7 +72,7 @@ def generate(
     chat: bool = True,
     temperature: float = 0.0,
     rng: Seed = 0,
-    edit: Callable[[np.ndarray], AbstractContextManager[Any]] | None = None,
+    edit: Edit | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Continuations:
     """Continue each prompt, batched; the result for a row does not depend on its batch.
@@ -78,7 +82,8 @@ def generate(
         prompts: User messages (or plain texts with `chat=False`).
         max_new_tokens: At most so many tokens each; generation ends earlier at the model's end token.
         chat: Wrap each prompt in the tokenizer's chat template, where it has one.
-        temperature: 0 is greedy; above, samples (then the result depends on the batch's order of draws).
+        temperature: 0 is greedy; above, samples. Each row has draws of its own, which depend on the seed and the
+            row's number only.
         rng: Seed of the sampling.
         edit: Called with the row indices of each batch, gives the context in which that batch runs (steering).
         progress: Called with the number of rows done after each batch.
@@ -86,28 +91,52 @@ def generate(
     Raises:
         ValueError: a prompt does not fit the context together with the new tokens, or options are out of range.
     """
+    rows = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
+    new_ids = decode(
+        model,
+        rows,
+        max_new_tokens=max_new_tokens,
+        edit=edit,
+        temperature=temperature,
+        draws=sampling_draws(temperature, rng, len(rows), max_new_tokens),
+        progress=progress,
+    )
+    return continuations(model, rows, new_ids)
+
+
+def prompt_tokens(
+    model: HookedModel, prompts: Sequence[str], *, max_new_tokens: int, chat: bool
+) -> list[tuple[int, ...]]:
+    """Token ids of prompts, checked, as `generate` reads them."""
     check_model(model)
     if isinstance(prompts, str) or not len(prompts):
         raise ValueError("prompts must be a non-empty sequence of strings; try [prompt]")
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
-    if temperature < 0:
-        raise ValueError(f"temperature must not be negative, got {temperature}")
     strings = [chat_prompt(model, p) for p in prompts] if chat else list(prompts)
-    rows = [t.ids for t in tokenize(model, strings, max_new_tokens=max_new_tokens)]
-    if temperature > 0:
-        torch.manual_seed(int(as_rng(rng).integers(2**31)))
-    new_ids: list[tuple[int, ...]] = [()] * len(rows)
-    options: dict[str, Any] = {"do_sample": temperature > 0, "temperature": temperature or 1.0}
-    for batch in _generation_batches(model, rows):
-        with torch.no_grad(), nullcontext() if edit is None else edit(np.array(batch)):
-            written = _generate_ids(model, [rows[i] for i in batch], max_new_tokens, options)
-        for i, ids in zip(batch, written, strict=True):
-            new_ids[i] = ids
-        if progress is not None:
-            progress(len(batch))
-    texts = model.tokenizer.batch_decode([list(ids) for ids in new_ids], skip_special_tokens=True)
-    return Continuations(tuple(tuple(r) for r in rows), tuple(new_ids), tuple(texts))
+    return [t.ids for t in tokenize(model, strings, max_new_tokens=max_new_tokens)]
+
+
+def sampling_draws(temperature: float, rng: Seed, n_rows: int, max_new_tokens: int) -> FloatArray | None:
+    """Numbers in [0, 1) that decide the tokens of each row and step; None for greedy decoding.
+
+    Raises:
+        ValueError: the temperature is negative or not finite.
+    """
+    if not 0 <= temperature < np.inf:
+        raise ValueError(f"temperature must not be negative, and finite, got {temperature}")
+    if temperature == 0:
+        return None
+    seed = int(as_rng(rng).integers(2**31))
+    return np.stack([np.random.default_rng([seed, row]).random(max_new_tokens) for row in range(n_rows)])
+
+
+def continuations(
+    model: HookedModel, prompt_ids: Sequence[tuple[int, ...]], new_ids: Sequence[tuple[int, ...]]
+) -> Continuations:
+    """Prompts and what was written after them, with the text."""
+    texts = [model.tokenizer.decode(list(ids), skip_special_tokens=True) for ids in new_ids]
+    return Continuations(tuple(prompt_ids), tuple(new_ids), tuple(texts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,75 +162,66 @@ def read_continuations(
 ) -> Reading:
     """Score continuations by the model as it is (attach no steering): likelihood and, in the same pass, the concept.
 
+    Each distinct prompt is read once, each distinct continuation of it too, and logits are made for new tokens only.
+
     Args:
         model: The scorer.
         continuations: What to score.
         direction: Read the mean projection of the new tokens on it, at its own layer.
     """
-    nll: list[Tensor] = [torch.empty(0)] * len(continuations)
-    projections = None if direction is None else torch.zeros(len(continuations))
-    rows = [(*p, *n) for p, n in zip(continuations.prompt_ids, continuations.new_ids, strict=True)]
-    starts = [len(p) for p in continuations.prompt_ids]
-    device = model_device(model)
-    for batch in _logit_batches(model, rows):
-        ids, mask = pad([rows[i] for i in batch])
-        projected: list[Tensor] = []
+    if direction is None:
+        return Reading(_read(model, continuations, None, None)[0], None)
+    nll, streams = _read(model, continuations, _layer_of(direction), direction.site)
+    assert streams is not None
+    return Reading(nll, direction.project(streams))
 
-        def keep(stream: Tensor, hook: object, projected: list[Tensor] = projected) -> None:
-            assert direction is not None
-            projected.append(direction.project(stream.float()).cpu())
 
-        hooks = [] if direction is None else [(hook_name(model, _layer_of(direction), direction.site), keep)]  # type: ignore[arg-type]
-        with torch.no_grad(), model.hooks(fwd_hooks=hooks):
-            logits = model(ids.to(device), attention_mask=mask.to(device))  # type: ignore[call-arg]
-        for r, i in enumerate(batch):
-            start, stop = starts[i], len(rows[i])
-            scored = logits[r, start - 1 : stop - 1].float().log_softmax(-1)
-            nll[i] = -scored.gather(1, ids[r, start:stop, None].to(device))[:, 0].cpu()
-            if projections is not None:
-                projections[i] = projected[0][r, start:stop].mean()
-    return Reading(tuple(nll), projections)
+def read_streams(
+    model: HookedModel, continuations: Continuations, *, layer: Layer, site: str = "resid_post"
+) -> tuple[Reading, Float[Tensor, "n d_model"]]:
+    """`read_continuations` without a direction, and the mean residual stream of the new tokens at a layer."""
+    nll, streams = _read(model, continuations, layer, site)
+    assert streams is not None
+    return Reading(nll, None), streams
+
+
+def _read(
+    model: HookedModel, continuations: Continuations, layer: Layer | None, site: str | None
+) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    pairs = list(zip(continuations.prompt_ids, continuations.new_ids, strict=True))
+    distinct = list(dict.fromkeys(pairs))
+    nll: dict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = {}
+    means: dict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = {}
+    taken: list[Tensor] = []
+    names = [] if layer is None else [hook_name(model, layer, site)]  # type: ignore[arg-type]
+    hooks = [(name, lambda stream, hook: taken.append(stream.float())) for name in names]
+    columns = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
+    distinct.sort(key=lambda pair: -len(pair[1]))
+    for run in batches(np.array([len(new) for _, new in distinct]), "auto", columns):
+        batch = distinct[run]
+        prompts = list(dict.fromkeys(prompt for prompt, _ in batch))
+        ids, mask = pad(prompts, side="left")
+        with torch.no_grad():
+            read = CachedRows(model, len(prompts))
+            after = read.read(ids, mask, logits="last")
+            which = torch.tensor([prompts.index(prompt) for prompt, _ in batch])
+            new, real = pad([written for _, written in batch])
+            with model.hooks(fwd_hooks=hooks):
+                logits = read.select(which).read(new, real, logits="all")
+        for row, pair in enumerate(batch):
+            n = len(pair[1])
+            before = torch.cat([after[which[row]], logits[row, : n - 1]]).float()
+            target = new[row, :n, None].to(before.device)
+            nll[pair] = (before.logsumexp(-1) - before.gather(1, target)[:, 0]).cpu()
+            if taken:
+                # Without a cache the pass runs over the prompt as well.
+                means[pair] = taken[-1][row, -new.shape[1] :][:n].mean(0).cpu()
+        taken.clear()
+    streams = torch.stack([means[pair] for pair in pairs]) if layer is not None else None
+    return tuple(nll[pair] for pair in pairs), streams
 
 
 def _layer_of(direction: ConceptDirection) -> Layer:
     if direction.layer is None:
         raise ValueError("the direction does not say at which layer it lives; give it a layer")
     return direction.layer
-
-
-def _generate_ids(
-    model: HookedModel, rows: list[tuple[int, ...]], max_new_tokens: int, options: dict[str, Any]
-) -> list[tuple[int, ...]]:
-    ids, mask = pad(rows, side="left", fill=model.tokenizer.pad_token_id or 0)
-    device = model_device(model)
-    ids = ids.to(device)
-    common = {"max_new_tokens": max_new_tokens, "verbose": False, "return_type": "tokens", **options}
-    if is_bridge(model):
-        written = model.generate(ids, attention_mask=mask.to(device).long(), **common)  # type: ignore[call-arg]
-    else:
-        # HookedTransformer ignores a mask here; batches for it are of equal length, so there is no padding to mask.
-        written = model.generate(ids, prepend_bos=False, padding_side="left", **common)  # type: ignore[call-arg]
-    return [_until_end(model, row) for row in written[:, ids.shape[1] :].tolist()]
-
-
-def _until_end(model: HookedModel, ids: list[int]) -> tuple[int, ...]:
-    end = model.tokenizer.eos_token_id
-    return tuple(ids[: ids.index(end) + 1]) if end in ids else tuple(ids)
-
-
-def _generation_batches(model: HookedModel, rows: list[tuple[int, ...]]) -> Iterator[list[int]]:
-    if is_bridge(model):
-        yield from _logit_batches(model, rows)
-        return
-    for length in sorted({len(r) for r in rows}, reverse=True):
-        same = [i for i, r in enumerate(rows) if len(r) == length]
-        for chosen in _logit_batches(model, [rows[i] for i in same]):
-            yield [same[j] for j in chosen]
-
-
-def _logit_batches(model: HookedModel, rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Row indices by falling length, so many that their logits fit the memory budget."""
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
-    columns = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
-    for run in batches(np.array([len(rows[i]) for i in order]), "auto", columns):
-        yield order[run]

@@ -1,8 +1,10 @@
 """Steering: an edit of the residual stream while the model runs, undone when the `with` block ends."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,12 +14,13 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.subspaces import Subspace
-from empathy_geometry.models.loading import HookedModel, check_model, hook_name, model_identity
-from empathy_geometry.steering.token_tracking import ColumnTracker
+from empathy_geometry.models.loading import HookedModel, check_model, hook_names, model_identity
+from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.steering.token_tracking import Positions, Span, TokenTracker, check_positions, check_spans
+from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 Operation = Literal["add", "project_out", "clamp"]
 Units = Literal["raw", "residual_norm", "class_gap", "sd"]
-Positions: TypeAlias = Literal["all", "prompt", "generated"] | tuple[int, int]
 
 OPERATIONS: tuple[Operation, ...] = ("add", "project_out", "clamp")
 UNITS: tuple[Units, ...] = ("raw", "residual_norm", "class_gap", "sd")
@@ -39,12 +42,15 @@ class SteeringHook:
         alpha: Strength; a number, or one per row of the batch, [batch].
         operation: See above.
         layers: Where; None takes the direction's own layer. The stream after that block is edited.
-        positions: "all"; "prompt" or "generated" (told apart while the model generates, with and without a KV cache);
-            or a span (start, stop) of token columns.
+        positions: Which tokens. "all"; "prompt" or "generated", told apart while the model generates, with and without
+            a KV cache (a plain forward pass is all prompt); "response": what the model writes, and in plain forward
+            passes the spans given to `attached(model, responses=...)`; or a span (start, stop), one for all rows or
+            one per row, in tokens of the text or prompt. Tokens are counted without padding, whichever side it is on,
+            as the attention mask says.
         units: What one unit of alpha is for "add": "raw" activation units (alpha * v), or a multiple of one of the
             direction's scales: "residual_norm", "class_gap", "sd".
-        target: For "clamp": a projection in activation units, or the class "positive" or "negative", whose mean
-            projection is taken from the direction.
+        target: For "clamp": a projection in activation units (for a subspace also one per basis row), or the class
+            "positive" or "negative", whose mean projection is taken from the direction.
 
     Raises:
         TypeError: the direction is of another kind.
@@ -67,19 +73,19 @@ class SteeringHook:
         layers: Layer | Sequence[Layer] | None = None,
         positions: Positions = "all",
         units: Units = "raw",
-        target: float | Literal["positive", "negative"] | None = None,
+        target: float | Sequence[float] | Float[Tensor, "rank"] | Literal["positive", "negative"] | None = None,
     ) -> None:
         check_choice(operation, "operation", OPERATIONS)
         check_choice(units, "units", UNITS)
         self.direction = direction
         self.operation = operation
         self.units = units
-        self.positions = _check_positions(positions)
+        self.positions = check_positions(positions)
         self.layers = _resolve_layers(direction, layers)
         self.alpha = _check_alpha(alpha)
         self._basis = _basis(direction, operation)
         self._scale = _scale(direction, units, operation)
-        self._target = _target(direction, operation, target)
+        self._target = _target(direction, operation, target, len(self._basis))
 
     def __repr__(self) -> str:
         shown = f"{float(self.alpha):g}" if self.alpha.ndim == 0 else f"{len(self.alpha)} values"
@@ -97,19 +103,24 @@ class SteeringHook:
 
     def with_alpha(self, alpha: float | Sequence[float] | Float[Tensor, "batch"]) -> "SteeringHook":
         """The same hook with another strength."""
-        other = object.__new__(SteeringHook)
-        other.__dict__.update(self.__dict__)
+        other = copy.copy(self)
         other.alpha = _check_alpha(alpha)
+        return other
+
+    def with_positions(self, positions: Positions) -> "SteeringHook":
+        """The same hook at other tokens."""
+        other = copy.copy(self)
+        other.positions = check_positions(positions)
         return other
 
     def edit(
         self, stream: Float[Tensor, "batch pos d_model"], *, columns: Tensor | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
-        """The edited stream, as a new tensor.
+        """The edited stream, as a new tensor (the very same one where nothing is to be edited).
 
         Args:
             stream: Residual stream of a batch.
-            columns: [pos] booleans, which columns to edit; None edits all.
+            columns: [pos] or [batch, pos] booleans, which columns to edit; None edits all.
 
         Raises:
             ValueError: the width differs, or alpha has another number of entries than the batch.
@@ -117,10 +128,7 @@ class SteeringHook:
         width = self._basis.shape[-1]
         if stream.ndim != 3 or stream.shape[-1] != width:
             raise ValueError(f"the stream must be [batch, pos, {width}], got {tuple(stream.shape)}")
-        if self.alpha.ndim == 1 and len(self.alpha) != len(stream):
-            raise ValueError(
-                f"alpha has {len(self.alpha)} entries, the batch {len(stream)} rows; give one number, or one per row"
-            )
+        self._check_batch(len(stream))
         if not self.alpha.any() or (columns is not None and not columns.any()):
             return stream
         # Computed in float32 at least, so that half-precision models are edited by what was asked for.
@@ -136,15 +144,19 @@ class SteeringHook:
         edited = (stream.to(compute) + change).to(stream.dtype)
         keep = alpha == 0
         if columns is not None:
-            keep = keep | ~columns.to(stream.device).reshape(1, -1, 1)
+            keep = keep | ~columns.to(stream.device).reshape(-1, columns.shape[-1], 1)
         return torch.where(keep, stream, edited) if bool(keep.any()) else edited
 
     @contextmanager
-    def attached(self, model: HookedModel) -> Iterator[HookedModel]:
+    def attached(self, model: HookedModel, *, responses: Sequence[Span] | None = None) -> Iterator[HookedModel]:
         """Attach to a model for the time of a `with` block; undone also after an exception.
+
+        Passes are checked before any layer runs: alpha and spans against the rows, spans against the tokens.
 
         Args:
             model: HookedTransformer or TransformerBridge.
+            responses: With positions="response", where the response of each row lies in plain forward passes, as
+                `response_spans` gives it.
 
         Yields:
             The model.
@@ -158,30 +170,50 @@ class SteeringHook:
         """
         check_model(model)
         self.check_fits(model)
-        names = [hook_name(model, layer, _site(self.direction)) for layer in self.layers]
-        tracker = None if self.positions == "all" else ColumnTracker()
+        if responses is not None and self.positions != "response":
+            raise ValueError(f"responses only apply to positions='response', not to {self.positions!r}")
+        spans = self.positions if responses is None else check_positions(responses)
+        names = hook_names(model, self.layers, _site(self.direction))
+        tracker = None
+        if self.positions != "all" or self.alpha.ndim == 1:
+            tracker = TokenTracker(lambda rows, lengths: self._check_pass(spans, rows, lengths))
+        edited_any = False
 
         def edit(stream: Tensor, hook: object) -> Tensor | None:
-            columns = None if tracker is None else tracker.select(self.positions)
+            nonlocal edited_any
+            columns = None
+            if tracker is not None and self.positions != "all":
+                columns = tracker.select(spans)
+                if responses is not None:
+                    columns = columns | tracker.generated()
+                edited_any = edited_any or bool(columns.any())
             edited = self.edit(stream, columns=columns)
             return None if edited is stream else edited
 
-        hooks: list[tuple[str, Callable[..., Tensor | None]]] = [(name, edit) for name in names]
-        if tracker is not None:
-            hooks.insert(0, (hook_name(model, "embed"), tracker.observe))
-        with model.hooks(fwd_hooks=hooks):
+        with ExitStack() as stack:
+            if tracker is not None:
+                stack.enter_context(tracker.attached(model))
+            # By a filter, not name by name: TransformerBridge builds its table of hook points anew for each entry.
+            stack.enter_context(model.hooks(fwd_hooks=[(lambda name: name in names, edit)]))
             yield model
+            if self.positions == "response" and responses is None and tracker is not None and not edited_any:
+                warnings.warn(
+                    "positions='response' edited nothing, since the model wrote nothing here; for plain forward passes "
+                    "give attached(model, responses=response_spans(model, texts))",
+                    stacklevel=3,
+                )
 
     def check_fits(self, model: HookedModel) -> None:
-        """Raise ValueError if the direction belongs to another model, other weights or another width."""
+        """Raise ValueError if the direction is of another model: other weights, another width, or no such layer."""
         d_model, width = int(model.cfg.d_model), int(self._basis.shape[-1])
         if width != d_model:
             raise ValueError(f"the direction has width {width}, the model d_model {d_model}; it is of another model")
+        hook_names(model, self.layers, _site(self.direction))
         known = getattr(self.direction, "model", None)
         if not known:
             return
         identity = model_identity(model)
-        for key in ("name", "normalization"):
+        for key in ("name", "n_layers", "normalization"):
             if key in known and key in identity and known[key] != identity[key]:
                 raise ValueError(
                     f"the direction was made on a model with {key} {known[key]!r}, this one has {identity[key]!r}; "
@@ -195,22 +227,35 @@ class SteeringHook:
                 f"again here, or pass direction.vector if you mean it"
             )
 
+    def _check_batch(self, rows: int) -> None:
+        if self.alpha.ndim == 1 and len(self.alpha) != rows:
+            raise ValueError(
+                f"alpha has {len(self.alpha)} entries, the batch {rows} rows; give one number, or one per row"
+            )
+
+    def _check_pass(self, spans: Positions, rows: int, lengths: Tensor) -> None:
+        self._check_batch(rows)
+        if lengths.numel():
+            check_spans(spans, lengths.tolist())
+
+
+def response_spans(model: HookedModel, texts: LabeledTexts, *, chat_template: bool = False) -> list[Span]:
+    """Where the response of each text lies, in tokens, for `SteeringHook(..., positions="response")`.
+
+    Args:
+        model: Whose tokenizer and conventions to use.
+        texts: Texts with prompts; without prompts the whole text (BOS left out) is the response.
+        chat_template: As in `extract_activations`.
+
+    Example:
+        >>> with hook.attached(model, responses=response_spans(model, texts)):  # doctest: +SKIP
+        ...     model(ids, attention_mask=mask)
+    """
+    return [(t.start, t.stop) for t in tokenize(model, texts, chat_template=chat_template)]
+
 
 def _site(direction: object) -> Any:
     return getattr(direction, "site", "resid_post")
-
-
-def _check_positions(positions: Positions) -> Positions:
-    if isinstance(positions, tuple):
-        if (
-            len(positions) != 2
-            or not all(isinstance(p, int) for p in positions)
-            or not 0 <= positions[0] < positions[1]
-        ):
-            raise ValueError(f"a span must be (start, stop) with 0 <= start < stop, got {positions!r}")
-        return positions
-    check_choice(positions, "positions", ("all", "prompt", "generated"))
-    return positions
 
 
 def _check_alpha(alpha: float | Sequence[float] | Tensor) -> Tensor:
@@ -270,7 +315,9 @@ def _scale(direction: object, units: Units, operation: Operation) -> float:
     return float(scales[units])
 
 
-def _target(direction: object, operation: Operation, target: float | str | None) -> Tensor | None:
+def _target(
+    direction: object, operation: Operation, target: float | Sequence[float] | Tensor | str | None, rank: int
+) -> Tensor | None:
     if operation != "clamp":
         if target is not None:
             raise ValueError(f"target only applies to operation='clamp', not to {operation!r}")
@@ -283,5 +330,10 @@ def _target(direction: object, operation: Operation, target: float | str | None)
             raise ValueError(
                 f"target {target!r} is not among the direction's class means {sorted(means)}; give a number"
             )
-        target = means[target]
-    return torch.as_tensor(float(target))
+        target = float(means[target])
+    values = torch.as_tensor(target, dtype=torch.float32)
+    if values.ndim > 1 or values.numel() not in (1, rank) or not torch.isfinite(values).all():
+        raise ValueError(
+            f"target must be one finite projection, or one for each of the {rank} basis rows, got {target!r}"
+        )
+    return values

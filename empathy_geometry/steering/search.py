@@ -10,10 +10,13 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.steering.hook import SteeringHook, Units
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
+from empathy_geometry.steering.reference import unsteered_reference
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 
 COARSE = (0.04, 0.08, 0.16, 0.32, 0.64)
 """First grid, in multiples of the mean residual norm: text survives the first and breaks before the last."""
+
+_SHARED = ("max_new_tokens", "chat", "temperature", "rng", "neutral_texts")
 
 
 def search_sweep(
@@ -40,7 +43,7 @@ def search_sweep(
         signs: Which sides.
         threshold: Coherence at which text counts as broken.
         n_fine: Alphas to add inside each bracket.
-        options: Further arguments of `steering_sweep`.
+        options: Further arguments of `steering_sweep`; with a `reference` the unsteered model is not run again.
 
     Raises:
         ValueError: the direction lacks a scale.
@@ -49,6 +52,9 @@ def search_sweep(
         raise ValueError("the direction has no scale 'residual_norm'; make it from activations, or call steering_sweep")
     length = SteeringHook(direction, layers=options.get("layers"), units=units).unit_length
     unit = direction.scales["residual_norm"] / length
+    if options.get("reference") is None:
+        shared = {name: options[name] for name in _SHARED if name in options}
+        options = {**options, "reference": unsteered_reference(model, prompts, **shared)}
     sweep = steering_sweep(
         model, direction, prompts, [s * c * unit for s in signs for c in COARSE], units=units, **options
     )

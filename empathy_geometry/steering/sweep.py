@@ -1,31 +1,31 @@
 """A whole grid of alpha x prompts as one batch: texts, coherence, damage on neutral text, and the concept read back."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from tqdm.auto import tqdm
 
-from empathy_geometry.foundation._types import FloatArray, Layer, Seed
+from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Seed
 from empathy_geometry.geometry.directions import ConceptDirection
-from empathy_geometry.models.loading import HookedModel, model_device
-from empathy_geometry.models.tokens import pad, tokenize
-from empathy_geometry.steering.coherence import CoherencePart, coherence_of, divergence_part
-from empathy_geometry.steering.generation import generate, read_continuations
-from empathy_geometry.steering.hook import Operation, Positions, SteeringHook, Units
-
-NEUTRAL_TEXTS = (
-    "The museum on the corner opens at ten and closes at five. On Mondays the lower rooms are shut for cleaning.",
-    "Water runs from the reservoir through two pipes to the town, where a pump lifts it into the tower.",
-    "To copy a page, lay it face down on the glass, close the lid and press the green button on the left.",
-    "Most of the valley is farmland. Wheat grows on the southern side, and the northern side is left to grass.",
+from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.steering.coherence import CoherencePart, coherence_of
+from empathy_geometry.steering.decoding import decode
+from empathy_geometry.steering.generation import (
+    Continuations,
+    Reading,
+    continuations,
+    prompt_tokens,
+    read_streams,
+    sampling_draws,
 )
-"""Text without emotion on which steering should change as little as possible."""
+from empathy_geometry.steering.hook import Operation, SteeringHook, Units
+from empathy_geometry.steering.reference import NEUTRAL_TEXTS as NEUTRAL_TEXTS
+from empathy_geometry.steering.reference import NeutralTexts, UnsteeredReference, sweep_settings
+from empathy_geometry.steering.token_tracking import Positions, check_spans, row_spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +145,7 @@ def steering_sweep(
     *,
     units: Units = "class_gap",
     operation: Operation = "add",
+    target: float | None = None,
     layers: Layer | Sequence[Layer] | None = None,
     positions: Positions = "all",
     max_new_tokens: int = 32,
@@ -153,74 +154,88 @@ def steering_sweep(
     rng: Seed = 0,
     neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
     parts: Mapping[str, CoherencePart] = MappingProxyType({}),
+    reference: UnsteeredReference | None = None,
     progress: bool = True,
 ) -> SteeringSweep:
     """Continue every prompt at every alpha, in as few batches as memory allows, and measure the result.
 
-    Steered text is scored by the same model without steering. alpha = 0 is always part of the grid.
+    Steered text is scored by the same model without steering. alpha = 0 is always part of the grid. Sampled texts of
+    one prompt share their draws over all alphas, so that they differ by the steering only.
 
     Args:
         model: HookedTransformer or TransformerBridge.
         direction: What to steer along.
         prompts: User messages; with `chat=False` plain texts to continue.
         alphas: Strengths, either sign.
-        units: Unit of alpha, as in `SteeringHook`.
+        units: Unit of alpha, as in `SteeringHook`; for other operations than "add" only "raw", a fraction.
         operation: As in `SteeringHook`.
+        target: As in `SteeringHook`.
         layers: As in `SteeringHook`.
-        positions: As in `SteeringHook`.
+        positions: As in `SteeringHook`; several spans are one per prompt. Neutral texts are edited at all tokens.
         max_new_tokens: Length of the continuations.
         chat: Wrap prompts in the tokenizer's chat template, where it has one.
         temperature: 0 is greedy.
         rng: Seed of the sampling.
         neutral_texts: Fixed texts on which the change of next-token distributions is measured.
         parts: Further coherence parts of the user's own.
+        reference: What `unsteered_reference` made for this model, these prompts and these settings; saves running the
+            unsteered model again. Its draws are used for sampling.
         progress: Show a bar (never when the output is not a terminal).
 
     Raises:
-        ValueError: empty or not finite alphas, or what `SteeringHook` and `generate` raise.
+        ValueError: empty or not finite alphas, a reference that does not fit, or what `SteeringHook` and `generate`
+            raise; before anything runs.
     """
     grid = np.unique(np.append(np.asarray(alphas, dtype=float), 0.0))
     if not len(list(alphas)) or not np.isfinite(grid).all():
         raise ValueError(f"alphas must be finite numbers, at least one, got {list(alphas)}")
-    hook = SteeringHook(direction, alpha=1.0, operation=operation, layers=layers, positions=positions, units=units)
+    check_model(model)
+    hook = SteeringHook(direction, operation=operation, layers=layers, positions=positions, units=units, target=target)
     hook.check_fits(model)
-    rows = [(a, p) for a in grid for p in prompts]
-    row_alphas = np.array([a for a, _ in rows])
-
-    def edit(batch: np.ndarray) -> Any:
-        return hook.with_alpha(torch.as_tensor(row_alphas[batch], dtype=torch.float32)).attached(model)
-
-    with tqdm(total=len(rows), unit="text", desc="steering", disable=None if progress else True, delay=2) as bar:
-        written = generate(
-            model,
-            [p for _, p in rows],
-            max_new_tokens=max_new_tokens,
-            chat=chat,
-            temperature=temperature,
-            rng=rng,
-            edit=edit,
-            progress=bar.update,
-        )
-    reading = read_continuations(model, written, direction=_located(direction, hook))
-    n_alphas, n_prompts = len(grid), len(prompts)
-    zero = int(np.flatnonzero(grid == 0)[0])
-    reference = np.tile(np.arange(zero * n_prompts, (zero + 1) * n_prompts), n_alphas)
-    unsteered = written[reference]
-    reading_unsteered = type(reading)(tuple(reading.nll[i] for i in reference), None)
+    if hook.positions == "response":
+        hook = hook.with_positions("generated")
+    prompt_ids = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
+    n_prompts = len(prompt_ids)
+    check_spans(hook.positions, [len(ids) for ids in prompt_ids])
+    draws = sampling_draws(temperature, rng, n_prompts, max_new_tokens)
+    if reference is not None:
+        reference.check(model, prompts, sweep_settings(max_new_tokens, chat, temperature, neutral_texts))
+        draws = reference.draws
+    # The rows to write: one block of prompts per alpha, without alpha = 0 where it is known.
+    blocks = grid if reference is None else grid[grid != 0]
+    written = _write(model, hook, blocks, prompt_ids, max_new_tokens, temperature, draws, progress)
+    layer, site = hook.layers[-1] if direction.layer is None else direction.layer, direction.site
+    nll, streams = np.empty(0), torch.empty(0, direction.d_model)
+    if len(written):
+        reading, streams = read_streams(model, written, layer=layer, site=site)
+        nll = reading.mean_nll
+    if reference is not None:
+        nll_unsteered, streams_unsteered = reference.read(model, layer, site)
+        nll, streams = np.append(nll, nll_unsteered), torch.cat([streams, streams_unsteered])
+        written, blocks = written + reference.written, np.append(blocks, 0.0)
+    order = (np.argsort(blocks)[:, None] * n_prompts + np.arange(n_prompts)).ravel()
+    written, nll, streams = written[order], nll[order], streams[torch.as_tensor(order)]
+    n_alphas, zero = len(grid), int(np.flatnonzero(grid == 0)[0])
+    unsteered = np.tile(np.arange(zero * n_prompts, (zero + 1) * n_prompts), n_alphas)
     found = {
         name: values.reshape(n_alphas, n_prompts)
-        for name, values in coherence_of(written, unsteered, reading, reading_unsteered, parts=parts).parts.items()
+        for name, values in coherence_of(
+            written, written[unsteered], _as_reading(nll), _as_reading(nll[unsteered]), parts=parts
+        ).parts.items()
     }
-    if neutral_texts:
-        found["divergence"] = np.repeat(_divergence(model, hook, grid, neutral_texts)[:, None], n_prompts, axis=1)
-    assert reading.projections is not None
-    concept = reading.projections.double().numpy().reshape(n_alphas, n_prompts)
+    if reference is not None:
+        neutral = reference.neutral
+    else:
+        neutral = NeutralTexts(model, neutral_texts) if len(neutral_texts) else None
+    if neutral is not None:
+        found["divergence"] = np.repeat(neutral.divergence(model, hook, grid)[:, None], n_prompts, axis=1)
+    concept = direction.project(streams).double().numpy().reshape(n_alphas, n_prompts)
     return SteeringSweep(
         grid,
         tuple(prompts),
         tuple(tuple(written.texts[a * n_prompts : (a + 1) * n_prompts]) for a in range(n_alphas)),
         found,
-        reading.mean_nll.reshape(n_alphas, n_prompts),
+        nll.reshape(n_alphas, n_prompts),
         (concept - concept[zero]) / direction.scales.get("class_gap", 1.0),
         units,
         hook.unit_length,
@@ -229,28 +244,47 @@ def steering_sweep(
     )
 
 
-def _located(direction: ConceptDirection, hook: SteeringHook) -> ConceptDirection:
-    """The direction with a layer to read it at: its own, or the last one that is steered."""
-    return direction if direction.layer is not None else replace(direction, layer=hook.layers[-1])
+def _write(
+    model: HookedModel,
+    hook: SteeringHook,
+    blocks: FloatArray,
+    prompt_ids: list[tuple[int, ...]],
+    max_new_tokens: int,
+    temperature: float,
+    draws: FloatArray | None,
+    progress: bool,
+) -> Continuations:
+    """Continuations of all prompts at the first alpha, then at the second, and so on."""
+    n_prompts = len(prompt_ids)
+    rows = prompt_ids * len(blocks)
+    alphas = np.repeat(blocks, n_prompts)
+    spans = row_spans(hook.positions, n_prompts)
+
+    def edit(batch: IntArray) -> Any:
+        steering = hook.with_alpha(torch.as_tensor(alphas[batch], dtype=torch.float32))
+        if spans is not None:
+            steering = steering.with_positions([spans[i % n_prompts] for i in batch])
+        return steering.attached(model)
+
+    # While a prompt is read, rows of one alpha are edited alike; where only written tokens are edited, all rows are.
+    keys: list[Hashable] | None = None
+    if hook.positions == "generated":
+        keys = [0] * len(rows)
+    elif isinstance(hook.positions, str):
+        keys = list(alphas.tolist())
+    with tqdm(total=len(rows), unit="text", desc="steering", disable=None if progress else True, delay=2) as bar:
+        new = decode(
+            model,
+            rows,
+            max_new_tokens=max_new_tokens,
+            edit=edit,
+            edit_keys=keys,
+            temperature=temperature,
+            draws=None if draws is None else np.tile(draws, (len(blocks), 1)),
+            progress=bar.update,
+        )
+    return continuations(model, rows, new)
 
 
-def _divergence(model: HookedModel, hook: SteeringHook, grid: FloatArray, texts: Sequence[str]) -> FloatArray:
-    """1 - JSD / ln 2 on fixed text at each alpha, mean over texts, [n_alphas]."""
-    ids, mask = pad([t.ids for t in tokenize(model, list(texts))])
-    device = model_device(model)
-    ids, mask = ids.to(device), mask.to(device)
-
-    def logits() -> Float[Tensor, "batch pos vocab"]:
-        with torch.no_grad():
-            result: Tensor = model(ids, attention_mask=mask)  # type: ignore[call-arg]
-        return result
-
-    unsteered = logits()
-    # Position 0 predicts from BOS alone and carries the attention sink; it says nothing about the text.
-    counted = mask.clone()
-    counted[:, 0] = False
-    values = []
-    for alpha in grid:
-        with hook.with_alpha(float(alpha)).attached(model):
-            values.append(float(divergence_part(logits(), unsteered, counted).mean()))
-    return np.array(values)
+def _as_reading(mean_nll: FloatArray) -> Reading:
+    return Reading(tuple(torch.tensor([value]) for value in mean_nll), None)

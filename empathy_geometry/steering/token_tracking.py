@@ -1,50 +1,189 @@
-"""Which columns of a forward pass are prompt and which were generated, with and without a KV cache."""
+"""Which tokens of a forward pass are prompt and which were generated, with padding, with and without a KV cache."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
+from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.models.loading import HookedModel, is_bridge
 
-class ColumnTracker:
-    """Follows the forward passes of a `generate` call through the embedding hook.
+Span: TypeAlias = tuple[int, int]
+"""(start, stop) in real tokens of a row: padding counts nothing, a prepended BOS counts one."""
 
-    With a KV cache a generation shows one wide pass (the prompt) and then passes of one column; without, passes that
-    grow by one column and begin with the same embeddings. Anything else is a new prompt.
+Positions: TypeAlias = Literal["all", "prompt", "generated", "response"] | Span | Sequence[Span]
+
+NAMED_POSITIONS = ("all", "prompt", "generated", "response")
+
+Check = Callable[[int, Int[Tensor, " batch"]], None]
+"""Called before anything of a pass runs, with its number of rows and, for a new prompt, the real tokens of each row."""
+
+
+class TokenTracker:
+    """Follows the forward passes of a model and says which columns hold which tokens.
+
+    It looks at what the model itself is given: token ids, attention mask, and how many columns the cache of keys and
+    values holds. So it needs no help from the caller, in plain passes, `run_with_hooks` and `generate` alike, and
+    padding on either side counts for nothing (without an attention mask, every column is a token). It sits before the
+    Hugging Face model inside a TransformerBridge and before the first block of a HookedTransformer, since those are
+    called in every kind of pass.
+
+    A column that is read alone, with a cache before it, was generated; so was the last column of a pass without a cache
+    that is one longer than the pass before and begins with the same tokens. Anything else is a new prompt.
     """
 
-    def __init__(self) -> None:
-        self._seen: Tensor | None = None  # embeddings of all columns so far, [batch, total, d_model]
-        self._prompt = 0
-        self._first = 0
-        self._width = 0
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self._prompt = self._total = self._width = self._rows = 0
+        self._seen: Tensor | None = None  # the tokens of the last pass without a cache, to see whether the next grows
+        self._mask: Tensor | None = None  # [batch, total], None: no padding
 
-    def observe(self, embeddings: Tensor, hook: object) -> None:
-        """Embedding hook: note where the columns of this pass lie."""
-        width = embeddings.shape[1]
+    @contextmanager
+    def attached(self, model: HookedModel) -> Iterator[None]:
+        """Watch a model for the time of a `with` block."""
+        bridge = is_bridge(model)
+        watched: torch.nn.Module = model.original_model if bridge else model.blocks[0]  # type: ignore[attr-defined]
+
+        def before(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            first = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs_embeds"))
+            if not isinstance(first, Tensor):
+                raise TypeError(f"expected token ids or embeddings in the forward pass, got {type(first).__name__}")
+            past = _past_length(kwargs.get("past_key_values" if bridge else "past_kv_cache_entry"))
+            self.observe(first, kwargs.get("attention_mask"), past)
+
+        handle = watched.register_forward_pre_hook(before, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def observe(self, tokens: Tensor, mask: Tensor | None, past: int) -> None:
+        """Note a pass that is about to run.
+
+        Args:
+            tokens: Ids [batch, pos] or embeddings [batch, pos, d_model].
+            mask: 1 for real tokens, [batch, past + pos], or None.
+            past: Columns that a cache holds already.
+        """
+        rows, width = tokens.shape[0], tokens.shape[1]
+        if mask is not None and mask.ndim != 2:
+            raise ValueError(f"steering needs an attention mask [batch, pos], got shape {tuple(mask.shape)}")
+        if mask is not None and mask.shape[1] == width and past:
+            mask = torch.cat([mask.new_ones(rows, past), mask], dim=1)
+        if mask is not None and mask.shape != (rows, past + width):
+            raise ValueError(f"the attention mask must be [{rows}, {past + width}], got {tuple(mask.shape)}")
+        continues = past > 0 and width == 1
+        if continues and past != self._total:
+            self._prompt = past
         seen = self._seen
-        if seen is not None and width == 1 and seen.shape[1] >= 1 and len(seen) == len(embeddings):
-            self._first = seen.shape[1]
-            self._seen = torch.cat([seen, embeddings], dim=1)
-        elif (
-            seen is not None
-            and len(seen) == len(embeddings)
-            and width == seen.shape[1] + 1
-            and torch.equal(embeddings[:, :-1], seen)
-        ):
-            self._first = 0
-            self._seen = embeddings
-        else:
-            self._first = 0
-            self._prompt = width
-            self._seen = embeddings
-        self._width = width
+        if past == 0 and seen is not None and len(seen) == rows and width == seen.shape[1] + 1:
+            continues = torch.equal(tokens[:, :-1], seen)
+        self._mask = None if mask is None else mask.bool()
+        self._rows, self._width, self._total = rows, width, past + width
+        self._seen = tokens if past == 0 else None
+        if not continues:
+            self._prompt = self._total
+        self._check(rows, torch.empty(0, dtype=torch.long) if continues else self._lengths())
 
-    def select(self, positions: str | tuple[int, int]) -> Tensor:
-        """Booleans [pos] over the columns of the current pass."""
-        columns = torch.arange(self._first, self._first + self._width)
-        if positions == "prompt":
-            return columns < self._prompt
-        if positions == "generated":
-            return columns >= self._prompt
+    def generated(self) -> Bool[Tensor, "batch pos"]:
+        """Columns of the current pass that the model wrote, [1, pos]."""
+        return (torch.arange(self._total)[-self._width :] >= self._prompt)[None]
+
+    def select(self, positions: Positions) -> Bool[Tensor, "batch pos"]:
+        """Columns of the current pass, [batch, pos] or [1, pos] where all rows are alike.
+
+        Raises:
+            RuntimeError: no pass was seen (one that starts at a later layer is not).
+        """
+        if self._width == 0:
+            raise RuntimeError("this pass does not start at the model's first layer; positions='all' does not mind")
+        real = torch.ones(1, self._total, dtype=torch.bool) if self._mask is None else self._mask.cpu()
+        if positions in ("generated", "response"):
+            return self.generated() & real[:, -self._width :]
         if isinstance(positions, str):
-            raise ValueError(f"positions must be 'prompt', 'generated' or (start, stop), got {positions!r}")
-        return (columns >= positions[0]) & (columns < positions[1])
+            chosen = real if positions == "all" else real & (torch.arange(self._total) < self._prompt)
+        else:
+            spans = torch.tensor(row_spans(positions, 1))
+            index = real.long().cumsum(1) - 1
+            chosen = real & (index >= spans[:, :1]) & (index < spans[:, 1:])
+        return chosen[:, -self._width :]
+
+    def _lengths(self) -> Int[Tensor, " batch"]:
+        if self._mask is None:
+            return torch.full((self._rows,), self._total)
+        return self._mask.sum(1).cpu()
+
+
+def check_positions(positions: Positions) -> Positions:
+    """The positions, spans as tuples of integers.
+
+    Raises:
+        ValueError: an unknown name, or a span that is not (start, stop) with 0 <= start < stop.
+
+    Example:
+        >>> check_positions([(0, 2), (3, 4)])
+        ((0, 2), (3, 4))
+    """
+    if isinstance(positions, str):
+        check_choice(positions, "positions", NAMED_POSITIONS)
+        return positions
+    if _is_span(positions):
+        return positions
+    if isinstance(positions, Sequence) and len(positions):
+        spans = tuple(span for span in positions if _is_span(span))
+        if len(spans) == len(positions):
+            return spans
+    raise ValueError(
+        f"positions must be one of {list(NAMED_POSITIONS)}, or a span must be (start, stop) with 0 <= start < stop: "
+        f"one tuple for all rows, or a list with one for each; got {positions!r}"
+    )
+
+
+def row_spans(positions: Positions, n_rows: int) -> list[Span] | None:
+    """The span of each row; None where positions are given by name."""
+    if isinstance(positions, str):
+        return None
+    if _is_span(positions):
+        return [positions] * n_rows
+    return list(positions)  # type: ignore[arg-type]
+
+
+def check_spans(positions: Positions, lengths: Sequence[int]) -> None:
+    """Raise ValueError unless there is one span, or one per row, and each lies inside its row's tokens.
+
+    Args:
+        positions: Checked positions; names are always fine.
+        lengths: Real tokens of each row.
+    """
+    spans = row_spans(positions, len(lengths))
+    if spans is None:
+        return
+    if len(spans) != len(lengths):
+        raise ValueError(f"there are {len(spans)} spans for a batch of {len(lengths)} rows; give one, or one per row")
+    for row, (span, length) in enumerate(zip(spans, lengths, strict=True)):
+        if span[1] > length:
+            raise ValueError(
+                f"the span {span} lies outside row {row}, which has {length} tokens (padding not counted, BOS "
+                f"counted); for tokens that are still to be written use positions='generated'"
+            )
+
+
+def _is_span(positions: object) -> TypeGuard[Span]:
+    """Whether positions are one valid (start, stop)."""
+    return (
+        isinstance(positions, tuple)
+        and len(positions) == 2
+        and all(isinstance(p, int) and not isinstance(p, bool) for p in positions)
+        and 0 <= positions[0] < positions[1]
+    )
+
+
+def _past_length(cache: Any) -> int:
+    if cache is None:
+        return 0
+    if hasattr(cache, "get_seq_length"):
+        return int(cache.get_seq_length())
+    return int(cache.past_keys.shape[1])

@@ -1,0 +1,177 @@
+"""What a model writes and expects without steering: made once, shared by every sweep over the same prompts."""
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from empathy_geometry.activations.batching import batches
+from empathy_geometry.foundation._types import FloatArray, Layer, Seed
+from empathy_geometry.models.loading import HookedModel, model_device
+from empathy_geometry.models.tokens import pad, tokenize
+from empathy_geometry.steering.coherence import divergence_part
+from empathy_geometry.steering.decoding import decode
+from empathy_geometry.steering.generation import (
+    Continuations,
+    continuations,
+    prompt_tokens,
+    read_streams,
+    sampling_draws,
+)
+from empathy_geometry.steering.hook import SteeringHook
+
+NEUTRAL_TEXTS = (
+    "The museum on the corner opens at ten and closes at five. On Mondays the lower rooms are shut for cleaning.",
+    "Water runs from the reservoir through two pipes to the town, where a pump lifts it into the tower.",
+    "To copy a page, lay it face down on the glass, close the lid and press the green button on the left.",
+    "Most of the valley is farmland. Wheat grows on the southern side, and the northern side is left to grass.",
+)
+"""Text without emotion on which steering should change as little as possible."""
+
+_LOGIT_BYTES = 250_000_000
+
+
+class NeutralTexts:
+    """Fixed texts with the model's next-token predictions on them, against which steered predictions are held.
+
+    Args:
+        model: The model, unsteered at this moment.
+        texts: The texts, at least one.
+    """
+
+    def __init__(self, model: HookedModel, texts: Sequence[str]) -> None:
+        ids, mask = pad([t.ids for t in tokenize(model, list(texts))])
+        device = model_device(model)
+        self._ids, self._mask = ids.to(device), mask.to(device)
+        # Position 0 predicts from BOS alone and carries the attention sink; it says nothing about the text.
+        self._counted = self._mask.clone()
+        self._counted[:, 0] = False
+        self._unsteered = self._logits(model, torch.arange(len(ids)))
+
+    def divergence(self, model: HookedModel, hook: SteeringHook, alphas: FloatArray) -> FloatArray:
+        """1 - JSD / ln 2 at each alpha, mean over texts, [n_alphas]; 1 where alpha is 0.
+
+        The texts are edited at all tokens, whatever the hook's positions: they stand for prompt and answer alike.
+        """
+        n = len(self._ids)
+        values = np.ones((len(alphas), n))
+        rows = [(a, t) for a in np.flatnonzero(alphas) for t in range(n)]
+        everywhere = hook.with_positions("all")
+        columns = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
+        for run in batches(np.full(len(rows), self._ids.shape[1]), "auto", columns):
+            part = rows[run]
+            strengths = torch.as_tensor([alphas[a] for a, _ in part], dtype=torch.float32)
+            which = torch.tensor([t for _, t in part])
+            with everywhere.with_alpha(strengths).attached(model):
+                steered = self._logits(model, which)
+            for row, (a, t) in enumerate(part):
+                one = slice(t, t + 1)
+                values[a, t] = divergence_part(steered[row : row + 1], self._unsteered[one], self._counted[one])[0]
+        mean: FloatArray = values.mean(axis=1)
+        return mean
+
+    def _logits(self, model: HookedModel, which: Tensor) -> Float[Tensor, "row pos vocab"]:
+        which = which.to(self._ids.device)
+        with torch.no_grad():
+            logits: Tensor = model(self._ids[which], attention_mask=self._mask[which])  # type: ignore[call-arg]
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class UnsteeredReference:
+    """Unsteered continuations of some prompts, how likely they are, and predictions on neutral text.
+
+    Give it to several sweeps over the same prompts (`steering_sweep(..., reference=...)`), so that it is computed once.
+
+    Attributes:
+        prompts: The prompts.
+        written: What the model writes after them.
+        settings: max_new_tokens, chat, temperature and neutral_texts, which a sweep must share.
+        draws: What decides sampled tokens, [n_prompts, max_new_tokens], so that steered and unsteered texts differ by
+            the steering only; None for greedy decoding.
+        neutral: Neutral texts with the unsteered predictions; None without such texts.
+    """
+
+    prompts: tuple[str, ...]
+    written: Continuations
+    settings: dict[str, Any]
+    draws: FloatArray | None
+    neutral: NeutralTexts | None
+    _model: "weakref.ref[Any]" = field(repr=False)
+    _read: dict[tuple[Layer, str], tuple[FloatArray, Tensor]] = field(default_factory=dict, repr=False)
+
+    def read(self, model: HookedModel, layer: Layer, site: str) -> tuple[FloatArray, Float[Tensor, "n d_model"]]:
+        """Nats per token of the continuations, [n_prompts], and the mean stream of their tokens at a layer."""
+        if (layer, site) not in self._read:
+            reading, streams = read_streams(model, self.written, layer=layer, site=site)
+            self._read[layer, site] = (reading.mean_nll, streams)
+        return self._read[layer, site]
+
+    def check(self, model: HookedModel, prompts: Sequence[str], settings: dict[str, Any]) -> None:
+        """Raise ValueError, naming what differs, unless the reference is of this model, these prompts and settings."""
+        if self._model() is not model:
+            raise ValueError("the reference is of another model object; make it anew with unsteered_reference")
+        if self.prompts != tuple(prompts):
+            raise ValueError("the reference is of other prompts; make it anew with unsteered_reference")
+        for name, value in settings.items():
+            if self.settings[name] != value:
+                raise ValueError(
+                    f"the reference was made with {name}={self.settings[name]!r}, the sweep asks for {value!r}; give "
+                    f"both the same"
+                )
+
+
+def unsteered_reference(
+    model: HookedModel,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int = 32,
+    chat: bool = True,
+    temperature: float = 0.0,
+    rng: Seed = 0,
+    neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
+) -> UnsteeredReference:
+    """Run a model without steering, once, for any number of sweeps over these prompts.
+
+    Args:
+        model: HookedTransformer or TransformerBridge, with no steering attached.
+        prompts: As in `steering_sweep`, and so are the others.
+        max_new_tokens: Length of the continuations.
+        chat: Wrap prompts in the tokenizer's chat template, where it has one.
+        temperature: 0 is greedy.
+        rng: Seed of the sampling.
+        neutral_texts: Fixed texts on which the change of next-token distributions is measured.
+
+    Raises:
+        ValueError: as `generate`.
+
+    Example:
+        >>> reference = unsteered_reference(model, prompts)  # doctest: +SKIP
+        >>> sweep = steering_sweep(model, direction, prompts, [1, 2], reference=reference)  # doctest: +SKIP
+    """
+    rows = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
+    draws = sampling_draws(temperature, rng, len(rows), max_new_tokens)
+    new = decode(model, rows, max_new_tokens=max_new_tokens, temperature=temperature, draws=draws)
+    return UnsteeredReference(
+        tuple(prompts),
+        continuations(model, rows, new),
+        sweep_settings(max_new_tokens, chat, temperature, neutral_texts),
+        draws,
+        NeutralTexts(model, neutral_texts) if len(neutral_texts) else None,
+        weakref.ref(model),
+    )
+
+
+def sweep_settings(max_new_tokens: int, chat: bool, temperature: float, neutral_texts: Sequence[str]) -> dict[str, Any]:
+    """The arguments that a sweep and its reference must share."""
+    return {
+        "max_new_tokens": max_new_tokens,
+        "chat": chat,
+        "temperature": temperature,
+        "neutral_texts": tuple(neutral_texts),
+    }

@@ -1,0 +1,175 @@
+"""A sweep: the same numbers however it is shared out, the unsteered model run once, bad input named before anything."""
+
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import D_MODEL, tiny_bridge
+
+import empathy_geometry as eg
+from empathy_geometry.steering import decoding, generation, reference, sweep
+from empathy_geometry.steering.coherence import divergence_part
+from empathy_geometry.steering.reference import NEUTRAL_TEXTS, unsteered_reference
+from empathy_geometry.steering.search import search_sweep
+from empathy_geometry.steering.sweep import steering_sweep
+
+PROMPTS = ["abc erI", "the pot", "I walked home"]
+ALPHAS = [-3.0, -1.0, 0.5, 2.0]
+OPTIONS = MappingProxyType({"max_new_tokens": 6, "progress": False})
+
+
+def direction(seed=0, **scales):
+    vector = torch.randn(D_MODEL, generator=torch.Generator().manual_seed(seed))
+    return eg.ConceptDirection(vector, layer=1, scales={"residual_norm": 5.0, "class_gap": 2.0, **scales})
+
+
+def same(a, b):
+    assert a.texts == b.texts
+    np.testing.assert_array_equal(a.alphas, b.alphas)
+    for x, y in ((a.nll, b.nll), (a.concept, b.concept), *((a.parts[n], b.parts[n]) for n in a.parts)):
+        np.testing.assert_allclose(x, y, atol=2e-4)
+
+
+def columns_read(model, run):
+    """Row-columns that go through the model's first block."""
+    read = []
+    with model.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", lambda x, hook: read.append(x.shape[0] * x.shape[1]))]):
+        run()
+    return sum(read)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_a_shared_reference_changes_no_number_and_saves_the_unsteered_runs(tiny_model, temperature):
+    options = {**OPTIONS, "temperature": temperature, "rng": 3}
+    own = steering_sweep(tiny_model, direction(), PROMPTS, ALPHAS, **options)
+    shared = {name: value for name, value in options.items() if name != "progress"}
+    known = unsteered_reference(tiny_model, PROMPTS, **shared)
+    same(own, steering_sweep(tiny_model, direction(), PROMPTS, ALPHAS, reference=known, **options))
+    alone = columns_read(tiny_model, lambda: steering_sweep(tiny_model, direction(1), PROMPTS, [1.0], **options))
+    given = columns_read(
+        tiny_model, lambda: steering_sweep(tiny_model, direction(1), PROMPTS, [1.0], reference=known, **options)
+    )
+    assert given < 0.75 * alone
+    nothing_new = steering_sweep(tiny_model, direction(1), PROMPTS, [0.0], reference=known, **options)
+    assert nothing_new.texts == (known.written.texts,)
+
+
+def test_small_batches_change_no_number(tiny_model, monkeypatch):
+    whole = steering_sweep(tiny_model, direction(), PROMPTS, ALPHAS, **OPTIONS)
+    for module, name in (
+        (decoding, "_CACHE_BYTES"),
+        (decoding, "_LOGIT_BYTES"),
+        (generation, "_LOGIT_BYTES"),
+        (reference, "_LOGIT_BYTES"),
+    ):
+        monkeypatch.setattr(module, name, 30_000)
+    same(whole, steering_sweep(tiny_model, direction(), PROMPTS, ALPHAS, **OPTIONS))
+
+
+def test_what_rows_have_in_common_is_read_once(tiny_model):
+    """With a chat template every prompt begins alike: that head is read once per alpha, not once per row."""
+    rows = generation.prompt_tokens(tiny_model, PROMPTS, max_new_tokens=1, chat=True)
+    head = next(i for i, column in enumerate(zip(*rows, strict=False)) if len(set(column)) > 1)
+    longest = max(map(len, rows))
+    assert head > 20
+    plain = {"max_new_tokens": 1, "neutral_texts": (), "progress": False}
+    read = {
+        positions: columns_read(
+            tiny_model,
+            lambda p=positions: steering_sweep(tiny_model, direction(), PROMPTS, ALPHAS, positions=p, **plain),
+        )
+        for positions in ("all", "generated")
+    }
+    scoring = 3 * longest
+    written = 15  # each token is scored, unless an equal text was
+    assert scoring < read["all"] - (5 * head + 15 * (longest - head)) <= scoring + written
+    # Nothing of a prompt is edited, so all rows share its one reading, and all first tokens are the unsteered ones.
+    assert read["generated"] == head + 3 * (longest - head) + scoring + 3
+
+
+@pytest.mark.parametrize("operation", ["add", "project_out"])
+def test_divergence_equals_the_texts_run_alpha_by_alpha(tiny_model, operation):
+    d = direction()
+    found = steering_sweep(tiny_model, d, PROMPTS[:1], ALPHAS, units="raw", operation=operation, **OPTIONS)
+    for a, alpha in enumerate(found.alphas):
+        expected = []
+        for text in NEUTRAL_TEXTS:
+            ids = tiny_model.to_tokens(text)
+            mask = torch.ones_like(ids)
+            mask[:, 0] = 0
+            with torch.no_grad():
+                plain = tiny_model(ids)
+                with eg.SteeringHook(d, alpha=float(alpha), operation=operation).attached(tiny_model):
+                    expected.append(divergence_part(tiny_model(ids), plain, mask)[0])
+        assert found.parts["divergence"][a, 0] == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_sampled_texts_of_one_prompt_share_their_draws(tiny_model):
+    """So that a steering too weak to matter changes no text."""
+    options = {**OPTIONS, "temperature": 1.0, "max_new_tokens": 12}
+    found = steering_sweep(tiny_model, direction(), PROMPTS, [1e-7], rng=5, **options)
+    assert found.texts[0] == found.texts[1]
+    assert found.texts != steering_sweep(tiny_model, direction(), PROMPTS, [1e-7], rng=6, **options).texts
+
+
+def test_a_search_runs_the_unsteered_model_once(tiny_model, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "empathy_geometry.steering.search.unsteered_reference",
+        lambda *a, **k: made.append(1) or unsteered_reference(*a, **k),
+    )
+    options = {"max_new_tokens": 5, "progress": False}
+    first = search_sweep(tiny_model, direction(), PROMPTS, options=options)
+    assert made == [1]
+    known = unsteered_reference(tiny_model, PROMPTS, max_new_tokens=5)
+    same(first, search_sweep(tiny_model, direction(), PROMPTS, options={**options, "reference": known}))
+    assert made == [1]
+
+
+def test_a_reference_of_something_else_is_refused(tiny_llama):
+    known = unsteered_reference(tiny_llama, PROMPTS, max_new_tokens=6)
+    for model, prompts, options, message in (
+        (tiny_bridge("llama"), PROMPTS, {}, "of another model object"),
+        (tiny_llama, PROMPTS[:2], {}, "of other prompts"),
+        (tiny_llama, PROMPTS, {"max_new_tokens": 7}, "made with max_new_tokens=6, the sweep asks for 7"),
+        (tiny_llama, PROMPTS, {"chat": False}, "made with chat=True"),
+        (tiny_llama, PROMPTS, {"temperature": 0.5}, "made with temperature=0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            steering_sweep(model, direction(), prompts, [1.0], reference=known, **{**OPTIONS, **options})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"alphas": []}, "at least one"),
+        ({"alphas": [float("inf")]}, "finite"),
+        ({"positions": "everywhere"}, "positions must be one of"),
+        ({"positions": (0, 99)}, "outside row 0"),
+        ({"positions": [(0, 1)]}, "1 spans for a batch of 3 rows"),
+        ({"layers": [77]}, "index from 0"),
+        ({"units": "sd"}, "knows its sd"),
+        ({"operation": "clamp", "units": "raw"}, "needs a target"),
+        ({"temperature": -1.0}, "temperature must not be negative"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
+    ],
+)
+def test_bad_input_is_named_before_anything_runs(tiny_model, arguments, message):
+    given = {"alphas": [1.0], **OPTIONS, **arguments}
+
+    def run():
+        with pytest.raises(ValueError, match=message):
+            steering_sweep(tiny_model, direction(), PROMPTS, given.pop("alphas"), **given)
+
+    assert columns_read(tiny_model, run) == 0
+
+
+def test_a_sweep_clamps_and_keeps_its_grid(tiny_model):
+    found = steering_sweep(
+        tiny_model, direction(), PROMPTS, [0.5, 1.0], units="raw", operation="clamp", target=8.0, **OPTIONS
+    )
+    assert found.alphas.tolist() == [0.0, 0.5, 1.0]
+    assert found.parts["divergence"][0, 0] == 1
+    assert (np.diff(found.parts["divergence"][:, 0]) < 0).all()
+    assert isinstance(found, sweep.SteeringSweep)
