@@ -101,8 +101,8 @@ def causal_effects(
         units: Of alpha: "residual_norm" (the mean norm of the readout texts at the layer, one length for all), "raw",
             or the direction's own "class_gap" or "sd".
         readout_layers: Where probes read; None takes four after the edited one.
-        probe: Kind of probe; None is `Probe("logistic")`. "lda" reads well and is a poor witness: it leans on directions
-            that hardly vary in natural text, and any edit moves those (on the planted transformer it loses the truth).
+        probe: Kind of probe; None is `Probe("logistic")`. "lda" reads well and is a poor witness: it leans on
+            directions that hardly vary in natural text, which any edit moves (it fails on the planted transformer).
         markers: Marker words for and against, by direction, single tokens; chosen from the data for the others.
         n_markers: How many to choose on each side.
         controls: Further concepts' directions at this layer, shown beside.

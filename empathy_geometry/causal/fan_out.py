@@ -1,7 +1,9 @@
 """One text under many edits: blocks up to the edited one run once, the later ones for all edits together."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from types import TracebackType
 
 import torch
 from jaxtyping import Float, Int
@@ -34,7 +36,7 @@ class EditedReading:
 
 
 class EditedModel:
-    """A model whose stream is edited after one block and read at later ones.
+    """A model whose stream is edited after one block and read at later ones, for the time of a `with` block.
 
     Args:
         model: HookedTransformer or TransformerBridge.
@@ -43,6 +45,10 @@ class EditedModel:
 
     Raises:
         ValueError: a layer does not exist.
+
+    Example:
+        >>> with EditedModel(model, 15, [20, 29]) as edited:  # doctest: +SKIP
+        ...     reading = edited.read(ids, edits, tokens=range(40, 60), positions=[59])
     """
 
     def __init__(self, model: HookedModel, layer: Layer, read_layers: Sequence[int]) -> None:
@@ -52,6 +58,23 @@ class EditedModel:
         last = int(model.cfg.n_layers) - 1
         self._names = hook_names(model, [*self.read_layers, last])
         self._edited = hook_names(model, [layer])[0]
+        self._stack = ExitStack()
+        self._reader: HookReader | None = None
+        self._rows: RowEdits | None = None
+        self._tokens: list[int] = []
+        self._direct = torch.empty(0)
+
+    def __enter__(self) -> "EditedModel":
+        # Hooks are attached once: TransformerBridge builds its table of hook points anew for every block.
+        self._stack.enter_context(self.model.hooks(fwd_hooks=[(self._edited, self._fan)]))
+        self._reader = self._stack.enter_context(HookReader(self.model, self._names))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader = None
+        self._stack.close()
 
     def read(
         self,
@@ -68,37 +91,42 @@ class EditedModel:
             edits: One per row of the result.
             tokens: Whose streams are averaged.
             positions: Whose next-token logits are wanted; may be empty.
+
+        Raises:
+            RuntimeError: outside a `with` block.
         """
-        parts = [self._read(ids, chunk, tokens, positions) for chunk in self._chunks(ids, edits, len(positions))]
+        if self._reader is None:
+            raise RuntimeError("EditedModel reads inside a with block: with EditedModel(...) as edited")
+        parts = [self._read(self._reader, ids, c, tokens, positions) for c in self._chunks(ids, edits, len(positions))]
         return EditedReading(torch.cat([p.computed for p in parts]), torch.cat([p.logits for p in parts]))
 
-    def _read(
-        self, ids: Sequence[int], edits: Sequence[Edit], tokens: Sequence[int], positions: Sequence[int]
-    ) -> EditedReading:
-        rows = RowEdits(edits)
-        direct: list[Tensor] = []
+    def _fan(self, stream: Tensor, hook: object) -> Tensor:
+        assert self._rows is not None
+        edited = self._rows(stream)
+        self._direct = (edited - stream)[:, self._tokens].float().mean(dim=1).cpu()
+        return edited
 
-        def fan(stream: Tensor, hook: object) -> Tensor:
-            edited = rows(stream)
-            direct.append((edited - stream)[:, list(tokens)].float().mean(dim=1))
-            return edited
+    def _read(
+        self,
+        reader: HookReader,
+        ids: Sequence[int],
+        edits: Sequence[Edit],
+        tokens: Sequence[int],
+        positions: Sequence[int],
+    ) -> EditedReading:
+        self._rows, self._tokens = RowEdits(edits), list(tokens)
 
         def mean(stream: Tensor) -> Tensor:
-            return stream[:, list(tokens)].float().mean(dim=1, keepdim=True)
+            return stream[:, self._tokens].float().mean(dim=1, keepdim=True)
 
         def chosen(stream: Tensor) -> Tensor:
             return stream[:, list(positions)]
 
         tensor = torch.as_tensor(list(ids))[None]
-        mask = torch.ones_like(tensor, dtype=torch.bool)
         pools: list[Pool | None] = [*[mean] * len(self.read_layers), chosen]
-        with (
-            torch.no_grad(),
-            self.model.hooks(fwd_hooks=[(self._edited, fan)]),
-            HookReader(self.model, self._names) as reader,
-        ):
-            *streams, final = reader.read(tensor, mask, pools)
-        computed = [s[:, 0].cpu() - direct[0].to(s.device).cpu() for s in streams]
+        with torch.no_grad():
+            *streams, final = reader.read(tensor, torch.ones_like(tensor, dtype=torch.bool), pools)
+        computed = [s[:, 0].cpu() - self._direct for s in streams]
         d_model = int(self.model.cfg.d_model)
         stacked = torch.stack(computed, dim=1) if computed else torch.empty(len(edits), 0, d_model)
         return EditedReading(stacked, self._head(final))

@@ -208,12 +208,13 @@ def _markers(
     found = {name: given_markers(model, up, down, forbidden=forbidden, name=name) for name, (up, down) in given.items()}
     if set(found) >= set(contrasts):
         return found
-    runner = EditedModel(model, "embed", ())
     rows = []
     nothing = [Edit.nothing(int(model.cfg.d_model))]
-    for text in tqdm(tokenize(model, readouts), "markers", delay=2, disable=None if progress else True):
-        read = runner.read(text.ids, nothing, tokens=(), positions=marker_positions(text))
-        rows.append(read.logits[0].log_softmax(dim=-1).mean(dim=0))
+    tokenized = tokenize(model, readouts)
+    with EditedModel(model, "embed", ()) as runner:
+        for text in tqdm(tokenized, "markers", unit="text", delay=2, disable=None if progress else True):
+            read = runner.read(text.ids, nothing, tokens=(), positions=marker_positions(text))
+            rows.append(read.logits[0].log_softmax(dim=-1).mean(dim=0))
     allowed = [i for i in word_ids(model) if i not in forbidden]
     for name, (positive, _) in contrasts.items():
         if name not in found:
