@@ -25,6 +25,7 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.loading import load_model
+from empathy_geometry.models.random_weights import randomise_weights
 from empathy_geometry.ratings.importing import import_ratings
 from empathy_geometry.ratings.ratings import Ratings
 from empathy_geometry.ratings.sheet import RatingSheet, export_rating_sheet
@@ -45,6 +46,9 @@ from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.reference import UnsteeredReference, unsteered_reference
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
+from empathy_geometry.studies.compare import Comparison, compare
+from empathy_geometry.studies.depth_profile import DepthProfile, depth_profile
+from empathy_geometry.studies.planted_run import PlantedRun, planted_run
 from empathy_geometry.studies.tripartite.result import Tripartite
 from empathy_geometry.studies.tripartite.study import tripartite
 from empathy_geometry.texts.families import family_folds, family_split
@@ -62,15 +66,18 @@ __all__ = [
     "Calibration",
     "CausalEffects",
     "Coherence",
+    "Comparison",
     "ConceptDirection",
     "Continuations",
     "CosineWarning",
     "Crossings",
+    "DepthProfile",
     "Erasure",
     "Estimate",
     "Evaluation",
     "LabeledTexts",
     "PermutationTest",
+    "PlantedRun",
     "Probe",
     "Provenance",
     "RatingSheet",
@@ -94,10 +101,12 @@ __all__ = [
     "calibrate_threshold",
     "causal_effects",
     "coherence",
+    "compare",
     "cross_validate",
     "crossings",
     "d_prime",
     "datasets",
+    "depth_profile",
     "description_length",
     "dimensionality",
     "erasure",
@@ -117,8 +126,10 @@ __all__ = [
     "paired_differences",
     "permutation_test",
     "pitfalls",
+    "planted_run",
     "plots",
     "purity",
+    "randomise_weights",
     "report",
     "residualise",
     "response_spans",

@@ -1,8 +1,9 @@
 """One model after the other: loaded when it is needed, its failure no end for the others."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,9 @@ def in_turn(plans: list[ModelPlan], measure: Callable[[ModelPlan, Callable[[], A
 
 
 def _once(plan: ModelPlan, console: Console) -> Callable[[], Any]:
-    def loading() -> Iterator[Any]:
+    @cache
+    def load() -> Any:
         console.status("loading the model")
-        model = plan.load()
-        while True:
-            yield model
+        return plan.load()
 
-    stream = loading()
-    return lambda: next(stream)
+    return load

@@ -1,0 +1,303 @@
+"""The terminal: every subcommand through `main`, on a small model in a folder, so that the real load path runs."""
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import tiny_tokenizer
+
+import empathy_geometry as eg
+from empathy_geometry.command_line import main
+from empathy_geometry.command_line.inputs import CONCEPTS, fewer_scenarios, one_against_rest, read_texts
+from empathy_geometry.command_line.model_names import MODELS_FOLDER, expand_models, folder_name
+from empathy_geometry.command_line.run_record import RunRecord
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+WORDS = (
+    "rain",
+    "lamp",
+    "door",
+    "tree",
+    "road",
+    "cup",
+    "wall",
+    "coat",
+    "boat",
+    "hill",
+    "stone",
+    "glass",
+    "fork",
+    "sail",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model as transformers saves one."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    tokenizer = tiny_tokenizer()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=16,
+                intermediate_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=512,
+                initializer_range=0.3,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=257,
+            )
+        ).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+def write_pairs(path: Path, classes=("warm", "plain"), n=14) -> Path:
+    """One JSON object a line; the classes differ in one word and some noise."""
+    rng = np.random.default_rng(0)
+    marks = {"warm": "oh dear oh dear", "plain": "it is a fact", "curt": "no no no", "odd": "zq zq zq"}
+    lines = [
+        json.dumps(
+            {"id": f"s{i}", "text": f"{WORDS[i]} {marks[c]} {rng.choice(WORDS)}", "label": c, "context": "ab"[i % 2]}
+        )
+        for i in range(n)
+        for c in classes
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def measured(folder, tmp_path_factory):
+    """One finished run: the model and its random-weights control, with a control concept."""
+    place = tmp_path_factory.mktemp("run")
+    texts = write_pairs(place / "mine.jsonl")
+    control = write_pairs(place / "control.jsonl", classes=("curt", "odd"))
+    command = ["bandwidth", "--models", str(folder), "--texts", str(texts), "--control", str(control), "--quick"]
+    command += ["--random-weights", "--output", str(place / "out"), "--quiet", "--layer", "1", "--position", "mean"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = main(command)
+    return place / "out", command, code
+
+
+def test_a_run_leaves_results_of_the_model_and_its_control(measured):
+    out, _, code = measured
+    assert code == 0
+    results = {p.parent.name: json.loads(p.read_text()) for p in out.rglob("bandwidth.json")}
+    assert set(results) == {"tiny", "tiny-random-weights-seed-0"}
+    for result in results.values():
+        assert result["provenance"]["kind"] == "measured"
+        assert result["provenance"]["settings"]["quick"] is True
+        assert (result["layer"], result["layer_choice"]) == (1, "given")
+        assert result["concept"]["name"] == "warm - plain"
+    assert "random weights" in results["tiny-random-weights-seed-0"]["provenance"]["model"]["name"]
+
+
+def test_the_same_command_keeps_what_is_there_and_another_is_refused(measured, capsys, monkeypatch):
+    out, command, _ = measured
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("bandwidth.json")}
+    monkeypatch.setattr("empathy_geometry.command_line.models_in_turn.load_model", pytest.fail)
+    assert main([a for a in command if a != "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert told.out.count("Bandwidth of warm - plain") == 2
+    assert "kept from an earlier run" in told.err
+    assert "kept" not in told.out
+    assert main([a for a in command if a != "--random-weights"] + ["--seed", "1"]) == 2
+    told = capsys.readouterr()
+    assert "holds another run (other seed" in told.err
+    assert told.out == ""
+
+
+def test_compare_and_report_read_the_results(measured, capsys):
+    out, _, _ = measured
+    assert main(["compare", "--input", str(out), "--output", str(out / "compared"), "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert "trained and random weights" in told.out
+    assert told.err == ""
+    saved = json.loads((out / "compared" / "compare.json").read_text())
+    assert any(r["random_weights"] for r in saved["results"].values())
+    assert main(["report", "--input", str(out), "--output", str(out / "rep"), "--format", "md", "--quiet"]) == 0
+    text = (out / "rep" / "report.md").read_text()
+    assert "warm - plain" in text
+    assert "random weights" in text
+
+
+def test_planted_and_measured_results_are_refused_together(measured, tmp_path, capsys):
+    out, _, _ = measured
+    result = json.loads(next(out.rglob("bandwidth.json")).read_text())
+    result["provenance"]["kind"] = "planted"
+    (tmp_path / "PLANTED_bandwidth.json").write_text(json.dumps(result))
+    for command in ("report", "compare"):
+        assert main([command, "--input", str(out), str(tmp_path), "--output", str(tmp_path / "o"), "--quiet"]) == 2
+        told = capsys.readouterr()
+        assert "planted and measured results do not go into one" in told.err
+        assert len(told.err.strip().splitlines()) == 1
+
+
+def test_an_interrupted_run_goes_on_from_the_activations(folder, tmp_path, capsys, monkeypatch):
+    texts = write_pairs(tmp_path / "mine.jsonl")
+    command = ["bandwidth", "--models", str(folder), "--texts", str(texts), "--no-control", "--quick"]
+    command += ["--no-random-directions", "--output", str(tmp_path / "out"), "--layer", "1", "--position", "mean"]
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("empathy_geometry.studies.bandwidth.permutation_test", stop)
+        assert main(command) == 130
+    told = capsys.readouterr()
+    assert "interrupted; what was finished is kept. To go on: python -m empathy_geometry bandwidth" in told.err
+    shards = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")}
+    assert shards
+    assert not list((tmp_path / "out").rglob("bandwidth.json"))
+    assert main(command) == 0
+    assert {p: p.stat().st_mtime_ns for p in shards} == shards
+    result = json.loads(next((tmp_path / "out").rglob("bandwidth.json")).read_text())
+    assert result["control"] is None
+    assert result["random_directions"] == {}
+    assert "Bandwidth of warm - plain" in capsys.readouterr().out
+
+
+def test_more_than_two_classes_are_each_measured_against_the_rest(folder, tmp_path, capsys):
+    texts = write_pairs(tmp_path / "three.jsonl", classes=("warm", "plain", "curt"))
+    command = ["bandwidth", "--models", str(folder), "--texts", str(texts), "--no-control", "--quick", "--quiet"]
+    command += ["--no-random-directions", "--output", str(tmp_path / "out"), "--layer", "1", "--position", "mean"]
+    assert main(command) == 0
+    names = {json.loads(p.read_text())["concept"]["name"] for p in (tmp_path / "out").rglob("bandwidth.json")}
+    assert names == {"warm - not warm", "plain - not plain", "curt - not curt"}
+    assert main(["compare", "--input", str(tmp_path / "out"), "--output", str(tmp_path / "out"), "--quiet"]) == 0
+    assert "concepts" in capsys.readouterr().out
+
+
+def test_one_failing_model_does_not_end_the_others(measured, folder, capsys):
+    _, command, _ = measured
+    place = command.index("--models") + 1
+    assert main([*command[:place], str(folder), str(folder.parent), *command[place + 1 :]]) == 4
+    told = capsys.readouterr()
+    assert "folder without config.json" in told.err
+    assert "Bandwidth of" in told.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["bandwidth", "--texts", "nowhere.json"], "there is no file nowhere.json"),
+        (["bandwidth", "--control", "nothing"], "is no packaged concept"),
+        (["bandwidth", "--concept", "nothing"], "invalid choice"),
+        (["bandwidth", "--layer", "deep"], "must be 'nested', 'embed' or an index"),
+        (["bandwidth", "--models", "no/such-model", "--concept", "humor", "--quick"], "cannot load model"),
+        (["tripartite", "--concept", "humor"], "invalid choice"),
+        (["compare"], "say what to compare"),
+        (["compare", "--input", "nowhere"], "there is no nowhere"),
+        (["report", "--input", "nowhere"], "there is no nowhere"),
+        ([], "required"),
+        (["nonsense"], "invalid choice"),
+    ],
+)
+def test_bad_input_ends_with_two_and_says_what_to_change(arguments, says, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert says in told.err
+    assert "Traceback" not in told.err
+    assert told.out == ""
+
+
+def test_texts_that_cannot_be_measured_are_named_before_a_model_is_loaded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("empathy_geometry.command_line.models_in_turn.load_model", pytest.fail)
+    few = write_pairs(tmp_path / "few.jsonl", n=5)
+    assert main(["bandwidth", "--texts", str(few), "--output", str(tmp_path / "o")]) == 2
+    assert "at least 12 scenarios" in capsys.readouterr().err
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"items": [')
+    assert main(["bandwidth", "--texts", str(broken), "--output", str(tmp_path / "o")]) == 2
+    assert "not complete JSON" in capsys.readouterr().err
+    three = write_pairs(tmp_path / "three.jsonl", classes=("warm", "plain", "curt"))
+    assert main(["bandwidth", "--texts", str(three), "--positive", "hot", "--output", str(tmp_path / "o")]) == 2
+    assert "is no class of three" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["bandwidth", "tripartite", "compare", "report"])
+def test_help_has_examples_layout_and_exit_codes(command, capsys):
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"python -m empathy_geometry {command}" in text
+    assert "exit codes" in text
+    assert "--output" in text
+    if command != "report":
+        assert '"id": scenario' in text
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "empathy_geometry", "--help"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("bandwidth", "tripartite", "compare", "report", "--planted"))
+
+
+def test_all_is_what_is_here(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("empathy_geometry.command_line.model_names._cached", list)
+    monkeypatch.delenv(MODELS_FOLDER, raising=False)
+    assert expand_models(["all"]) == ["smollm2-135m-instruct"]
+    monkeypatch.setenv(MODELS_FOLDER, str(folder.parent))
+    assert expand_models(["x", "all", "x"]) == ["x", "smollm2-135m-instruct", str(folder)]
+    monkeypatch.setenv(MODELS_FOLDER, str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        expand_models(["all"])
+
+
+def test_folders_are_told_apart():
+    assert folder_name("org/a") != folder_name("org2/a")
+    assert folder_name("../models/a") == "a"
+    assert "/" not in folder_name("a/b c(d)")
+
+
+def test_restart_throws_away_only_what_a_run_made(tmp_path):
+    RunRecord(tmp_path / "a", {"seed": 0}).finish("table")
+    assert RunRecord(tmp_path / "a", {"seed": 0}).table == "table"
+    (tmp_path / "a" / "bandwidth.json").write_text("{}")
+    assert RunRecord(tmp_path / "a", {"seed": 1}, restart=True).table is None
+    assert not (tmp_path / "a" / "bandwidth.json").exists()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "mine.txt").write_text("keep")
+    RunRecord(tmp_path / "b", {"seed": 1}, restart=True)
+    assert (tmp_path / "b" / "mine.txt").exists()
+    (tmp_path / "b" / "run.json").write_text("{")
+    with pytest.raises(ValueError, match="is damaged"):
+        RunRecord(tmp_path / "b", {"seed": 1})
+
+
+def test_every_packaged_concept_can_be_named_and_split():
+    for make in CONCEPTS.values():
+        assert len(make().classes) >= 2
+    rest = one_against_rest(eg.datasets.empathy_triplets(), "affective")
+    assert set(rest.classes) == {"affective", "not affective"}
+    few = fewer_scenarios(eg.datasets.empathy_pairs(), 10)
+    assert len(np.unique(few.groups)) == 10
+    assert len(np.unique(few.contexts)) == 5
+
+
+def test_wide_files_are_read_by_their_suffix(tmp_path):
+    (tmp_path / "a.csv").write_text("id,warm,plain\n1,oh,so\n2,ah,well\n")
+    assert read_texts(str(tmp_path / "a.csv"), ["warm", "plain"]).labels.tolist() == ["warm", "plain"] * 2
+    (tmp_path / "a.tsv").write_text("id\twarm\tplain\n1\toh\tso\n")
+    assert len(read_texts(str(tmp_path / "a.tsv"), ["warm", "plain"])) == 2
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(ValueError, match="must end in"):
+        read_texts(str(tmp_path / "a.txt"))
