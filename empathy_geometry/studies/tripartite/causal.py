@@ -12,6 +12,10 @@ from empathy_geometry.studies.tripartite.sets import TYPES
 from empathy_geometry.studies.tripartite.setup import Setup
 from empathy_geometry.studies.tripartite.verdicts import ALPHA, ends
 
+TITLE = "Causal effects"
+FEWEST = 20
+"""Scenarios below which directions, readouts and tests cannot each have their own."""
+
 VERDICTS: Mapping[str, Verdict] = {
     "causal": "supported",
     "not causal": "not supported",
@@ -31,6 +35,9 @@ def causal(setup: Setup, options: Mapping[str, Any]) -> Section:
     """Each type against the other two: sufficiency, necessity, and direction by target."""
     model = setup.source.model
     assert model is not None  # planted data has no forward pass to edit; the study leaves this section out
+    n_scenarios = len(np.unique(setup.texts.triplets.groups))
+    if n_scenarios < FEWEST:
+        return Section("causal", TITLE, tuple(_too_few(name, n_scenarios) for name in TYPES))
     layer = 0 if setup.at == "embed" else min(int(setup.at), int(model.cfg.n_layers) - 2)
     found = causal_effects(
         model,
@@ -43,7 +50,22 @@ def causal(setup: Setup, options: Mapping[str, Any]) -> Section:
     )
     lines = [_driven(found, name) for name in TYPES]
     lines += [_own(found, readout) for readout in found.specificity]
-    return Section("causal", "Causal effects", tuple(lines), found.to_dict())
+    return Section("causal", TITLE, tuple(lines), found.to_dict())
+
+
+def _too_few(name: str, n_scenarios: int) -> Finding:
+    return Finding(
+        f"causal {name}",
+        f"the {name} direction drives the model",
+        "-",
+        "largest effect of adding it, sd",
+        None,
+        "-",
+        "-",
+        "cannot tell",
+        CAUSAL_RULE,
+        f"{n_scenarios} scenarios are too few: directions, readouts and tests each take their own, {FEWEST} in all",
+    )
 
 
 def _driven(found: CausalEffects, name: str) -> Finding:

@@ -1,11 +1,13 @@
 """Where a study's activations come from: a model, each set of texts read once and kept."""
 
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
 from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, position_name
+from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.models.loading import HookedModel, check_model, model_identity
 from empathy_geometry.models.random_weights import randomise_weights
@@ -67,5 +69,7 @@ class ModelSource:
         if self.folder is None:
             return extract_activations(model, texts, **options)
         weights = f"-random-{self.seed}" if random else ""
-        place = self.folder / f"{texts.name}-{texts.sha256[:8]}-{position_name(position)}{weights}"
-        return extract_activations(model, texts, store=place, **options).activations()
+        name = re.sub(r"[^\w.-]+", "_", texts.name)[:60]
+        place = self.folder / f"{name}-{texts.sha256[:8]}-{position_name(position)}{weights}"
+        store: ActivationStore = extract_activations(model, texts, store=place, **options)
+        return store.activations()
