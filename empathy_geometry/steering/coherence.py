@@ -45,7 +45,8 @@ def coherence(
     """Coherence of steered continuations against unsteered ones of the same prompts, decoded the same way.
 
     "perplexity": exp(-max(0, NLL - NLL_0)), nats per token by the unsteered model. "repetition":
-    min(1, distinct-n / distinct-n_0): loops lower the perplexity, so the first part alone would reward them.
+    min(1, distinct-n / distinct-n_0): loops lower the perplexity, so the first part alone would reward them. What
+    value counts as broken differs between models and lengths: see `calibrate_threshold`.
 
     Args:
         model: The unsteered scorer.
