@@ -1,0 +1,92 @@
+"""One page for each package with what `empathy_geometry` exports, written from `__all__` before each build."""
+
+import inspect
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sphinx.application import Sphinx
+
+FOLDER = "api"
+ORDER = (
+    *("texts", "datasets", "models", "activations", "geometry", "evaluation", "audit", "dimensionality", "similarity"),
+    *("steering", "causal", "sae", "studies", "plots", "report", "pitfalls", "ratings", "foundation"),
+)
+NAMESPACES = ("datasets", "dimensionality", "similarity", "pitfalls", "plots")
+
+
+def public_objects(package: ModuleType) -> dict[str, dict[str, Any]]:
+    """Public objects by the package that they come from; each namespace is a package of its own.
+
+    Args:
+        package: `empathy_geometry`.
+
+    Returns:
+        {"evaluation": {"empathy_geometry.auroc": <function>, ...}, ...}
+    """
+    found: dict[str, dict[str, Any]] = {}
+    exported = [getattr(package, name) for name in package.__all__]
+    for name, value in zip(package.__all__, exported, strict=True):
+        if inspect.ismodule(value):
+            names = getattr(value, "__all__", None) or [
+                n for n, v in vars(value).items() if inspect.isfunction(v) and v.__module__ == value.__name__
+            ]
+            found[name] = {
+                f"{value.__name__}.{n}": getattr(value, n)
+                for n in names
+                if n[0] != "_" and not any(getattr(value, n) is other for other in exported)
+            }
+        else:
+            found.setdefault(value.__module__.split(".")[1], {})[f"{package.__name__}.{name}"] = value
+    return found
+
+
+def page(title: str, summary: str, objects: dict[str, Any]) -> str:
+    """The source of one page."""
+    parts = [f"# {title}", summary]
+    for path, value in sorted(objects.items(), key=lambda entry: entry[0].lower()):
+        if inspect.isclass(value):
+            directive, options = "autoclass", "   :members:\n"
+        else:
+            directive, options = ("autofunction" if callable(value) else "autodata"), ""
+        parts.append(f"```{{eval-rst}}\n.. {directive}:: {path}\n{options}```")
+    return "\n\n".join(parts) + "\n"
+
+
+def write_pages(app: Sphinx) -> None:
+    """Write docs/api/*.md where they changed."""
+    import importlib
+
+    import empathy_geometry
+
+    folder = Path(app.srcdir) / FOLDER
+    folder.mkdir(exist_ok=True)
+    entries, wanted = [], set()
+    for name, objects in sorted(public_objects(empathy_geometry).items()):
+        module = importlib.import_module(f"empathy_geometry.{name}")
+        summary = (module.__doc__ or "").strip().splitlines()[0]
+        title = f"empathy_geometry.{name}" if name in NAMESPACES else name
+        _write(folder / f"{name}.md", page(title, summary, objects))
+        wanted.add(f"{name}.md")
+        entries.append(name)
+    listing = "\n".join(sorted(entries, key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e)))
+    text = (
+        "# API\n\nEverything public, from the docstrings. Names are imported from `empathy_geometry` itself; the pages "
+        f"follow the packages, in the order in which data flow.\n\n```{{toctree}}\n:maxdepth: 1\n\n{listing}\n```\n"
+    )
+    _write(folder / "index.md", text)
+    for old in folder.glob("*.md"):
+        if old.name not in wanted | {"index.md"}:
+            old.unlink()
+
+
+def _write(path: Path, text: str) -> None:
+    # An unchanged file keeps its time, so that Sphinx does not read it again.
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the pages before Sphinx looks for sources."""
+    app.connect("builder-inited", write_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
