@@ -88,10 +88,12 @@ def test_what_rows_have_in_common_is_read_once(tiny_model):
     assert read["generated"] == head + 3 * (longest - head) + scoring + 3
 
 
-@pytest.mark.parametrize("operation", ["add", "project_out"])
-def test_divergence_equals_the_texts_run_alpha_by_alpha(tiny_model, operation):
+@pytest.mark.parametrize(("operation", "layers"), [("add", None), ("project_out", [2, "embed"])])
+def test_divergence_equals_the_texts_run_alpha_by_alpha(tiny_model, operation, layers):
     d = direction()
-    found = steering_sweep(tiny_model, d, PROMPTS[:1], ALPHAS, units="raw", operation=operation, **OPTIONS)
+    found = steering_sweep(
+        tiny_model, d, PROMPTS[:1], ALPHAS, units="raw", operation=operation, layers=layers, **OPTIONS
+    )
     for a, alpha in enumerate(found.alphas):
         expected = []
         for text in NEUTRAL_TEXTS:
@@ -100,7 +102,7 @@ def test_divergence_equals_the_texts_run_alpha_by_alpha(tiny_model, operation):
             mask[:, 0] = 0
             with torch.no_grad():
                 plain = tiny_model(ids)
-                with eg.SteeringHook(d, alpha=float(alpha), operation=operation).attached(tiny_model):
+                with eg.SteeringHook(d, alpha=float(alpha), operation=operation, layers=layers).attached(tiny_model):
                     expected.append(divergence_part(tiny_model(ids), plain, mask)[0])
         assert found.parts["divergence"][a, 0] == pytest.approx(np.mean(expected), abs=1e-4)
 

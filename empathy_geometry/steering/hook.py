@@ -173,7 +173,7 @@ class SteeringHook:
         if responses is not None and self.positions != "response":
             raise ValueError(f"responses only apply to positions='response', not to {self.positions!r}")
         spans = self.positions if responses is None else check_positions(responses)
-        names = hook_names(model, self.layers, _site(self.direction))
+        names = self.names(model)
         tracker = None
         if self.positions != "all" or self.alpha.ndim == 1:
             tracker = TokenTracker(lambda rows, lengths: self._check_pass(spans, rows, lengths))
@@ -203,12 +203,21 @@ class SteeringHook:
                     stacklevel=3,
                 )
 
+    def names(self, model: HookedModel) -> list[str]:
+        """The hook points that are edited, the first in the model first.
+
+        Raises:
+            ValueError: no such layer in this model.
+        """
+        by_depth = sorted(self.layers, key=lambda layer: -1 if layer == "embed" else layer)
+        return hook_names(model, by_depth, _site(self.direction))
+
     def check_fits(self, model: HookedModel) -> None:
         """Raise ValueError if the direction is of another model: other weights, another width, or no such layer."""
         d_model, width = int(model.cfg.d_model), int(self._basis.shape[-1])
         if width != d_model:
             raise ValueError(f"the direction has width {width}, the model d_model {d_model}; it is of another model")
-        hook_names(model, self.layers, _site(self.direction))
+        self.names(model)
         known = getattr(self.direction, "model", None)
         if not known:
             return

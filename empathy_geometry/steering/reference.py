@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from empathy_geometry.activations.batching import batches
 from empathy_geometry.foundation._types import FloatArray, Layer, Seed
 from empathy_geometry.models.loading import HookedModel, model_device
-from empathy_geometry.models.tokens import pad, tokenize
+from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.decoding import decode
 from empathy_geometry.steering.generation import (
@@ -45,41 +44,42 @@ class NeutralTexts:
     """
 
     def __init__(self, model: HookedModel, texts: Sequence[str]) -> None:
-        ids, mask = pad([t.ids for t in tokenize(model, list(texts))])
-        device = model_device(model)
-        self._ids, self._mask = ids.to(device), mask.to(device)
-        # Position 0 predicts from BOS alone and carries the attention sink; it says nothing about the text.
-        self._counted = self._mask.clone()
-        self._counted[:, 0] = False
-        self._unsteered = self._logits(model, torch.arange(len(ids)))
+        self._ids = [torch.tensor([t.ids]) for t in tokenize(model, list(texts))]
+        with torch.no_grad():
+            self._unsteered = [_logits(model, ids) for ids in self._ids]
 
     def divergence(self, model: HookedModel, hook: SteeringHook, alphas: FloatArray) -> FloatArray:
         """1 - JSD / ln 2 at each alpha, mean over texts, [n_alphas]; 1 where alpha is 0.
 
-        The texts are edited at all tokens, whatever the hook's positions: they stand for prompt and answer alike.
+        Every token is edited, whatever the hook's positions: neutral texts stand for prompt and answer alike. Blocks
+        before the first edited one run once for a text, the later ones for all alphas together.
         """
-        n = len(self._ids)
-        values = np.ones((len(alphas), n))
-        rows = [(a, t) for a in np.flatnonzero(alphas) for t in range(n)]
-        everywhere = hook.with_positions("all")
-        columns = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
-        for run in batches(np.full(len(rows), self._ids.shape[1]), "auto", columns):
-            part = rows[run]
-            strengths = torch.as_tensor([alphas[a] for a, _ in part], dtype=torch.float32)
-            which = torch.tensor([t for _, t in part])
-            with everywhere.with_alpha(strengths).attached(model):
-                steered = self._logits(model, which)
-            for row, (a, t) in enumerate(part):
-                one = slice(t, t + 1)
-                values[a, t] = divergence_part(steered[row : row + 1], self._unsteered[one], self._counted[one])[0]
+        values = np.ones((len(alphas), len(self._ids)))
+        names = hook.names(model)
+        steering = hook
+
+        def edit(stream: Tensor, hook: object) -> Tensor:
+            return steering.edit(stream.expand(len(steering.alpha), -1, -1))
+
+        with torch.no_grad(), model.hooks(fwd_hooks=[(lambda name: name in names, edit)]):
+            for t, (ids, unsteered) in enumerate(zip(self._ids, self._unsteered, strict=True)):
+                # Position 0 predicts from BOS alone and carries the attention sink; it says nothing about the text.
+                counted = torch.ones(ids.shape, dtype=torch.bool, device=unsteered.device)
+                counted[:, 0] = False
+                most = max(1, _LOGIT_BYTES // (4 * ids.shape[1] * int(model.cfg.d_vocab)))
+                edited = np.flatnonzero(alphas)
+                for part in (edited[i : i + most] for i in range(0, len(edited), most)):
+                    steering = hook.with_alpha(torch.as_tensor(alphas[part], dtype=torch.float32))
+                    steered = _logits(model, ids)
+                    for row, a in enumerate(part):
+                        values[a, t] = divergence_part(steered[row : row + 1], unsteered, counted)[0]
         mean: FloatArray = values.mean(axis=1)
         return mean
 
-    def _logits(self, model: HookedModel, which: Tensor) -> Float[Tensor, "row pos vocab"]:
-        which = which.to(self._ids.device)
-        with torch.no_grad():
-            logits: Tensor = model(self._ids[which], attention_mask=self._mask[which])  # type: ignore[call-arg]
-        return logits
+
+def _logits(model: HookedModel, ids: Int[Tensor, "one pos"]) -> Float[Tensor, "row pos vocab"]:
+    logits: Tensor = model(ids.to(model_device(model)))
+    return logits
 
 
 @dataclass(frozen=True, eq=False)

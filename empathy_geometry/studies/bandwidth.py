@@ -23,6 +23,7 @@ from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.steering.hook import Units
 from empathy_geometry.steering.random_directions import random_controls
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
+from empathy_geometry.steering.reference import unsteered_reference
 from empathy_geometry.steering.search import search_sweep
 from empathy_geometry.studies.bandwidth_factors import BandwidthFactors, measure_factors
 from empathy_geometry.studies.bandwidth_texts import (
@@ -244,7 +245,9 @@ def measure_bandwidth(
             seed=seed,
             progress=progress,
         )
-    options = {"max_new_tokens": max_new_tokens, "progress": progress}
+    # The unsteered model writes once for all directions.
+    reference = unsteered_reference(model, prompts, max_new_tokens=max_new_tokens)
+    options = {"max_new_tokens": max_new_tokens, "progress": progress, "reference": reference}
 
     def factors(read: Activations, up: str, down: str) -> BandwidthFactors:
         return measure_factors(
