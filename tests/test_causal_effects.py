@@ -12,6 +12,7 @@ from tiny_models import tiny_bridge
 import empathy_geometry as eg
 from empathy_geometry.causal.dose_response import dose_response
 from empathy_geometry.causal.markers import choose_markers
+from empathy_geometry.causal.preparation import _read_unedited
 from empathy_geometry.causal.scenario_split import split_scenarios
 from empathy_geometry.causal.specificity import specificity_matrix
 from empathy_geometry.causal.verdicts import judge
@@ -116,6 +117,17 @@ def test_directions_estimated_here_share_no_scenario_with_readouts_or_tests(plan
     found = eg.causal_effects(planted[0], {"first": ("first", "neutral")}, texts, layer=LAYER, **OPTIONS)
     assert found.verdicts["first"].verdict == "causal"
     assert not any("could not be checked" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("layers", [(0, 2), ("embed", 1)])
+def test_readouts_see_what_extraction_sees(tiny_model, layers):
+    texts = planted_texts(3)
+    acts, likely = _read_unedited(tiny_model, texts, layers, logits=False, bar=False)
+    plain = eg.extract_activations(
+        tiny_model, texts, layers=list(layers), position="response_mean", progress=False, share_prefixes=False
+    )
+    torch.testing.assert_close(acts.values, plain.values, atol=1e-4, rtol=1e-4)
+    assert likely is None
 
 
 def test_scenarios_of_given_directions_are_left_out(texts):

@@ -8,7 +8,7 @@ import torch
 from tqdm.auto import tqdm
 
 from empathy_geometry.causal.fan_out import EditedModel, next_token_nll
-from empathy_geometry.causal.markers import marker_positions
+from empathy_geometry.causal.markers import marker_positions, response_tokens
 from empathy_geometry.causal.preparation import Preparation, Target
 from empathy_geometry.causal.row_edits import Edit
 from empathy_geometry.foundation._types import FloatArray, StrArray
@@ -133,11 +133,10 @@ def measure_edits(
                 for t in targets:
                     if label == t.positive or label in t.negatives:
                         edits |= necessity[t.name]
-            first = max(text.start, 1) if text.stop > 1 else text.start
             read = runner.read(
                 text.ids,
                 list(edits.values()),
-                tokens=range(first, text.stop),
+                tokens=response_tokens(text),
                 positions=marker_positions(text),
             )
             for j, t in enumerate(targets):

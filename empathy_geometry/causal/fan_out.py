@@ -51,7 +51,7 @@ class EditedModel:
         ...     reading = edited.read(ids, edits, tokens=range(40, 60), positions=[59])
     """
 
-    def __init__(self, model: HookedModel, layer: Layer, read_layers: Sequence[int]) -> None:
+    def __init__(self, model: HookedModel, layer: Layer, read_layers: Sequence[Layer]) -> None:
         self.model = model
         self.layer = layer
         self.read_layers = tuple(read_layers)

@@ -54,8 +54,13 @@ def marker_positions(text: TokenizedText, most: int = 8) -> list[int]:
         >>> marker_positions(TokenizedText(tuple(range(12)), start=2, stop=12), most=3)
         [2, 6, 11]
     """
-    first = max(text.start, 1) if text.stop > 1 else text.start
-    return sorted({int(i) for i in np.linspace(first, text.stop - 1, most)})
+    tokens = response_tokens(text)
+    return sorted({int(i) for i in np.linspace(tokens[0], tokens[-1], most)})
+
+
+def response_tokens(text: TokenizedText) -> range:
+    """The tokens that "response_mean" averages: the response's, without the first token of the text."""
+    return range(max(text.start, 1) if text.stop > 1 else text.start, text.stop)
 
 
 def choose_markers(

@@ -18,6 +18,7 @@ from empathy_geometry.causal.markers import (
     choose_markers,
     given_markers,
     marker_positions,
+    response_tokens,
     token_ids_of,
     word_ids,
 )
@@ -106,11 +107,15 @@ def prepare(
     }
     fitted_here = any(not isinstance(d, ConceptDirection) for d in directions.values())
     split = split_scenarios(texts, contrasts, for_directions=fitted_here, direction_texts=direction_texts, seed=seed)
-    options = {"position": "response_mean", "progress": progress}
-    acts = extract_activations(model, split.readouts, layers=[layer, *readout_layers], **options)  # type: ignore[call-overload]
+    found_markers = _given_markers(model, markers, texts, split, direction_texts)
+    acts, likely = _read_unedited(
+        model, split.readouts, (layer, *readout_layers), logits=not set(found_markers) >= set(contrasts), bar=progress
+    )
     source = acts
     if split.directions is not None:
-        source = extract_activations(model, split.directions, layers=[layer], **options)  # type: ignore[call-overload]
+        source = extract_activations(
+            model, split.directions, layers=[layer], position="response_mean", progress=progress
+        )
     notes = list(split.notes)
     found: dict[str, ConceptDirection] = {}
     negatives = {name: tuple(negatives_of(acts.labels, *contrast)) for name, contrast in contrasts.items()}
@@ -129,7 +134,19 @@ def prepare(
     forbidden, unknown = _forbidden(model, texts, split, direction_texts)
     if unknown:
         notes.append("the directions' texts are unknown, so marker tokens occur in none of the texts given")
-    chosen_markers = _markers(model, split.readouts, contrasts, negatives, markers, n_markers, forbidden, progress)
+    for name, (positive, _) in contrasts.items():
+        if name not in found_markers:
+            assert likely is not None
+            found_markers[name] = choose_markers(
+                likely,
+                acts.labels,
+                acts.groups,
+                positive=positive,
+                negatives=negatives[name],
+                allowed=[i for i in word_ids(model) if i not in forbidden],
+                n=n_markers,
+                tokenizer=model.tokenizer,
+            )
     targets = []
     for name, direction in found.items():
         positive, negative = contrasts[name][0], negatives[name]
@@ -150,7 +167,7 @@ def prepare(
                     layers=readout_layers,
                     probe=probe,
                 ),
-                chosen_markers[name],
+                found_markers[name],
             )
         )
     rng = np.random.default_rng(seed)
@@ -195,40 +212,40 @@ def _forbidden(
     return frozenset().union(*(token_ids_of(model, part.texts) for part in sources)), False
 
 
-def _markers(
+def _given_markers(
     model: HookedModel,
-    readouts: LabeledTexts,
-    contrasts: Mapping[str, Contrast],
-    negatives: Mapping[str, tuple[str, ...]],
     given: Mapping[str, tuple[Sequence[str], Sequence[str]]],
-    n: int,
-    forbidden: frozenset[int],
-    progress: bool,
+    texts: LabeledTexts,
+    split: ScenarioSplit,
+    direction_texts: LabeledTexts | None,
 ) -> dict[str, MarkerTokens]:
-    found = {name: given_markers(model, up, down, forbidden=forbidden, name=name) for name, (up, down) in given.items()}
-    if set(found) >= set(contrasts):
-        return found
-    rows = []
+    if not given:
+        return {}
+    forbidden, _ = _forbidden(model, texts, split, direction_texts)
+    return {name: given_markers(model, up, down, forbidden=forbidden, name=name) for name, (up, down) in given.items()}
+
+
+def _read_unedited(
+    model: HookedModel, texts: LabeledTexts, layers: tuple[Layer, ...], *, logits: bool, bar: bool
+) -> tuple[Activations, Float[Tensor, "n vocabulary"] | None]:
+    """Response means at the layers and, in the same passes, mean next-token log-probabilities of the responses."""
+    streams, likely = [], []
     nothing = [Edit.nothing(int(model.cfg.d_model))]
-    tokenized = tokenize(model, readouts)
-    with EditedModel(model, "embed", ()) as runner:
-        for text in tqdm(tokenized, "markers", unit="text", delay=2, disable=None if progress else True):
-            read = runner.read(text.ids, nothing, tokens=(), positions=marker_positions(text))
-            rows.append(read.logits[0].log_softmax(dim=-1).mean(dim=0))
-    allowed = [i for i in word_ids(model) if i not in forbidden]
-    for name, (positive, _) in contrasts.items():
-        if name not in found:
-            found[name] = choose_markers(
-                torch.stack(rows),
-                readouts.labels,
-                readouts.groups,
-                positive=positive,
-                negatives=negatives[name],
-                allowed=allowed,
-                n=n,
-                tokenizer=model.tokenizer,
+    tokenized = tokenize(model, texts)
+    # The edit does nothing, so where it happens makes no difference to what is read.
+    with EditedModel(model, "embed", layers) as runner:
+        for text in tqdm(tokenized, "readouts", unit="text", delay=2, disable=None if bar else True):
+            read = runner.read(
+                text.ids,
+                nothing,
+                tokens=response_tokens(text),
+                positions=marker_positions(text) if logits else (),
             )
-    return found
+            streams.append(read.computed[0])
+            if logits:
+                likely.append(read.logits[0].log_softmax(dim=-1).mean(dim=0))
+    acts = Activations(torch.stack(streams), layers, texts.labels, texts.groups, position="response_mean", texts=texts)
+    return acts, torch.stack(likely) if likely else None
 
 
 def _shuffled(
