@@ -52,7 +52,7 @@ def layer_emergence(
             label="interval at each layer",
         )
     ax.plot(x, test.layer_statistics, color=BLUE, marker="o", markersize=3, label="probe, held out")
-    ax.plot(x, test.layer_null.mean(axis=1), color=GREY, linewidth=1, label="shuffled labels, mean")
+    ax.plot(x, test.layer_null.mean(axis=1), color=GREY, linestyle="-.", linewidth=1, label="shuffled labels, mean")
     line = test.critical_value()
     if np.isfinite(line):
         ax.axhline(line, color=GREY, linestyle="--", linewidth=1, label="5 % line for the best layer")

@@ -57,7 +57,7 @@ def roc_curve(
             colour, _, dash = CYCLE[k % len(CYCLE)]
             _band(ax, scores[:, k], truth == name, groups, colour, level, n_resamples, generator)
             ax.plot(*_curve(scores[:, k], truth == name), color=colour, linestyle=dash, label=f"{name} against rest")
-    ax.plot([0, 1], [0, 1], color=INK, linewidth=0.8, label="chance")
+    ax.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=0.9, label="chance")
     ax.set_xlim(-0.01, 1.01)
     ax.set_ylim(-0.01, 1.01)
     ax.set_aspect("equal")
