@@ -1,6 +1,7 @@
 """Are the empathy directions causal in the embedded model? The table of docs/causal.md.
 
     python benchmarks/causal.py [--layer 15] [--output results/causal]
+    python benchmarks/causal.py --planted    # the same on a small transformer with known answers; seconds
 
 Cognitive, affective and instrumental responses against neutral ones, formality as a control concept; the shuffled
 labels, random directions and verdict rules are those of `eg.causal_effects`. About five minutes on two cores.
@@ -14,8 +15,27 @@ from pathlib import Path
 import torch
 
 import empathy_geometry as eg
+from empathy_geometry.planted.texts import planted_neutral_texts, planted_texts
+from empathy_geometry.planted.transformer import planted_model
 
 TYPES = ("cognitive", "affective", "instrumental")
+
+
+def planted(seed: int) -> eg.CausalEffects:
+    """What drives, what can only be read, a second concept, and one random direction."""
+    model, truth = planted_model(seed=seed)
+    directions = {name: truth.directions[name] for name in truth.causal}
+    vector = torch.randn(int(model.cfg.d_model), generator=torch.Generator().manual_seed(seed))
+    directions["random"] = eg.ConceptDirection(vector, layer=truth.layer, positive="first", negative="neutral")
+    return eg.causal_effects(
+        model,
+        directions,
+        planted_texts(40, seed=seed),
+        controls={"breaks": truth.directions["breaks"]},
+        n_markers=5,
+        neutral_texts=planted_neutral_texts(),
+        seed=seed,
+    )
 
 
 def main() -> None:
@@ -28,8 +48,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=None)
+    parser.add_argument("--planted", action="store_true", help="the planted transformer instead")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    if given.planted:
+        print(planted(given.seed))
+        return
     model = eg.load_model()
     register = eg.extract_activations(
         model, eg.datasets.formality_pairs(), layers=[given.layer], position="response_mean", progress=False

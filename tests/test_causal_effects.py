@@ -13,9 +13,10 @@ import empathy_geometry as eg
 from empathy_geometry.causal.dose_response import dose_response
 from empathy_geometry.causal.markers import choose_markers
 from empathy_geometry.causal.preparation import _read_unedited
+from empathy_geometry.causal.result import CausalEffect
 from empathy_geometry.causal.scenario_split import split_scenarios
 from empathy_geometry.causal.specificity import specificity_matrix
-from empathy_geometry.causal.verdicts import judge
+from empathy_geometry.causal.verdicts import combine, judge
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.planted.texts import planted_neutral_texts, planted_texts
 from empathy_geometry.planted.transformer import D_MODEL, LAYER, planted_model
@@ -68,7 +69,7 @@ def test_a_random_vector_moves_its_own_probe_and_is_not_causal(planted, texts, r
             acts.append(eg.extract_activations(model, texts[:6], layers=[LAYER], position="mean", progress=False))
     before, after = (random_direction(0).project(a.layer(LAYER)) for a in acts)
     torch.testing.assert_close(after - before, torch.full((6,), result.lengths["random 0"]), atol=1e-3, rtol=1e-3)
-    assert all(result.verdicts[f"random {i}"].verdict != "causal" for i in range(3))
+    assert all(result.verdicts[f"random {i}"].verdict == "not causal" for i in range(3))
 
 
 def test_every_effect_has_an_interval_and_its_controls(result):
@@ -268,6 +269,41 @@ def test_judge_needs_consistency_controls_and_a_readout_that_works():
     assert judge(Estimate(-1.0, -1.5, -0.5), 1.0, works)[0] == "not supported"
     assert judge(Estimate(1.0, 0.5, 1.5), 0.048, Estimate(0.6, 0.45, 0.75))[0] == "cannot tell"
     assert judge(Estimate(1.0, None, None), 0.048, works)[0] == "cannot tell"
+
+
+def row(test: str, readout: str, operation: str, verdict: str, note: str = "") -> CausalEffect:
+    return CausalEffect("d", test, readout, operation, Estimate(0.0), {}, None, None, None, verdict, note)
+
+
+BLIND = "the readout does not tell the classes apart on unedited texts"
+
+
+@pytest.mark.parametrize(
+    ("sufficiency", "necessity", "verdict", "reason"),
+    [
+        (["supported", "supported"], ["supported", "supported"], "causal", "sufficient, necessary"),
+        (["supported", "supported"], ["not supported", "not supported"], "not causal", "sufficient, not necessary"),
+        (["cannot tell", "not supported"], ["supported", "supported"], "not causal", "not sufficient, necessary"),
+        (
+            ["supported", "not supported"],
+            ["supported", "supported"],
+            "cannot tell",
+            "sufficient: cannot tell, necessary",
+        ),
+        (["supported", BLIND], ["supported", BLIND], "causal", "sufficient, necessary"),
+        ([BLIND, BLIND], [BLIND, BLIND], "cannot tell", "sufficient: cannot tell, necessary: cannot tell"),
+    ],
+)
+def test_causal_needs_both_sides_on_every_readout_that_works(sufficiency, necessity, verdict, reason):
+    rows = [row("sufficiency", "written text", "add", "not supported"), row("damage", "neutral text", "add", "")]
+    for test, operation, said in (("sufficiency", "add", sufficiency), ("necessity", "clamp", necessity)):
+        for readout, what in zip(("marker tokens", "later layers"), said, strict=True):
+            blind = what == BLIND
+            rows.append(row(test, readout, operation, "cannot tell" if blind else what, BLIND if blind else ""))
+        rows.append(row(test, "later layers", "project_out", "not supported"))
+    rows = [r for r in rows if (r.test, r.operation) != ("sufficiency", "project_out")]
+    found = combine(rows)
+    assert (found.verdict, found.reason) == (verdict, reason)
 
 
 @settings(max_examples=20, deadline=None)

@@ -22,7 +22,8 @@ class DoseResponse:
         response: Shift of the readout against dose 0, in standard deviations, [n_alphas, n_scenarios].
         slope: Standard deviations per unit of alpha, least squares through all doses, mean over scenarios.
         spearman: Rank correlation of readout and dose within a scenario, mean over scenarios.
-        opposed: Share of scenarios whose slope is negative: texts that move the other way.
+        opposed: Share of scenarios that move the other way: by more than a thousandth of a standard deviation, at the
+            largest dose.
     """
 
     alphas: FloatArray
@@ -74,7 +75,7 @@ def dose_response(alphas: ArrayLike, response: ArrayLike, *, level: float = 0.95
         y,
         mean_over_scenarios(slopes, level=level),
         mean_over_scenarios(_spearman(x, y), level=level),
-        float((slopes < 0).mean()),
+        float((slopes * np.abs(x).max() < -1e-3).mean()),
     )
 
 
