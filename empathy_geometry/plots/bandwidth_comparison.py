@@ -8,7 +8,7 @@ import numpy as np
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.plots.reading import read_estimate, read_result
-from empathy_geometry.plots.style import BLUE, GREY, INK, ORANGE, axes_or_new, labels, legend, plain, title
+from empathy_geometry.plots.style import BLUE, GREY, INK, ORANGE, axes_or_new, labels, legend, short, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,7 @@ def bandwidth_comparison(
         ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
     else:
         ax.set_xlim(0, 1.08 * max(known))
-    ax.set_yticks(range(len(bars)), [plain(name) for name, _, _ in bars])
+    ax.set_yticks(range(len(bars)), [short(name) for name, _, _ in bars])
     ax.set_ylim(len(bars) - 0.5, -0.5)
     ax.grid(axis="x", which="major", color=GREY, alpha=0.25, linewidth=0.6)
     labels(ax, _AXES[quantity].format(unit=next(iter(units)).replace("_", " ") + "s"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.geometry.directions import ConceptDirection
-from empathy_geometry.plots.style import CYCLE, GREY, axes_or_new, labels, legend, title
+from empathy_geometry.plots.style import CYCLE, GREY, axes_or_new, labels, legend, short, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def class_projection(
     for k, name in enumerate(dict.fromkeys(activations.labels.tolist())):
         colour, marker, _ = CYCLE[k % len(CYCLE)]
         of = activations.labels == name
-        ax.scatter(x[of], y[of], s=14, color=colour, marker=marker, alpha=0.55, linewidth=0, label=str(name))
+        ax.scatter(x[of], y[of], s=14, color=colour, marker=marker, alpha=0.55, linewidth=0, label=short(name))
         if of.sum() > 2:
             _ellipse(ax, x[of], y[of], colour)
     labels(ax, f"{names[0]} (activation units)", f"{names[1]} (activation units)")

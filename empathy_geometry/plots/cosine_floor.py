@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from empathy_geometry.plots.reading import interval_arms, read_estimate, read_result
-from empathy_geometry.plots.style import BLUE, GREEN, GREY, INK, ORANGE, axes_or_new, labels, legend, plain, title
+from empathy_geometry.plots.style import BLUE, GREEN, GREY, INK, ORANGE, axes_or_new, labels, legend, short, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,13 +44,13 @@ def cosine_floor(demo: object | Mapping[str, Any], *, ax: "Axes | None" = None) 
     if truths:
         places, values = zip(*truths, strict=True)
         ax.plot([i - 0.15 for i in places], values, "_", color=GREEN, markersize=13, mew=2.4, label="planted")
-    short = max(len("".join(p["pair"])) for p in pairs) < 8
-    names = [plain((" - " if short else " -\n").join(p["pair"])) for p in pairs]
+    brief = max(len("".join(p["pair"])) for p in pairs) < 8
+    names = [(" - " if brief else " -\n").join(short(name, 24) for name in p["pair"]) for p in pairs]
     turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(pairs) > 8 else {}
     ax.set_xticks(x, names, **turned)
     ax.set_ylim(-1.08, 1.08)
     labels(ax, "pair of classes", "cosine")
     planted = found.get("provenance", {}).get("kind") == "planted"
     title(ax, "Cosines of one-vs-rest probes" + (" (planted data)" if planted else ""))
-    legend(ax, gap=90 if turned else 38 if short else 50)
+    legend(ax, gap=90 if turned else 38 if brief else 50)
     return ax

@@ -9,7 +9,7 @@ import numpy as np
 from empathy_geometry.foundation._types import FloatArray, Seed
 from empathy_geometry.foundation._validation import as_rng
 from empathy_geometry.plots.reading import alpha_axis, read_result
-from empathy_geometry.plots.style import BLUE, GREY, INK, axes_or_new, labels, legend, plain, title
+from empathy_geometry.plots.style import BLUE, GREY, INK, axes_or_new, labels, legend, short, title
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD
 from empathy_geometry.steering.sweep import SteeringSweep
 
@@ -58,7 +58,7 @@ def dose_response(
     for k, (name, other) in enumerate(randoms.items()):
         rx, ry, _ = _read(read_result(other, "SteeringSweep or DoseResponse", ("alphas",)), threshold)
         dash: Any = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))[k % 4]
-        ax.plot(rx, ry.mean(axis=1), color=GREY, linestyle=dash, linewidth=1.2, label=plain(name))
+        ax.plot(rx, ry.mean(axis=1), color=GREY, linestyle=dash, linewidth=1.2, label=short(name))
     mean = y.mean(axis=1)
     ax.plot(x, mean, color=BLUE, linewidth=2)
     ax.plot(x[coherent], mean[coherent], "o", color=BLUE, markersize=5, label="mean, text intact" if swept else "mean")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from empathy_geometry.foundation._types import FloatArray
-from empathy_geometry.plots.style import INK, SMALL, plain, readable_on
+from empathy_geometry.plots.style import INK, SMALL, readable_on, short
 
 
 def draw_heatmap(
@@ -56,7 +56,7 @@ def draw_heatmap(
 
 def _wrapped(name: str) -> str:
     """A name on two lines at most, broken at the blank nearest to its middle."""
-    words = plain(name.replace("_", " "))
+    words = short(name.replace("_", " "), 36)
     blanks = [i for i, c in enumerate(words) if c == " "]
     if len(words) < 12 or not blanks:
         return words

@@ -9,7 +9,7 @@ from empathy_geometry.evaluation.cross_validation import Evaluation
 from empathy_geometry.foundation._types import FloatArray, Seed
 from empathy_geometry.foundation._validation import as_rng
 from empathy_geometry.plots.reading import read_estimate, read_result
-from empathy_geometry.plots.style import BLUE, CYCLE, INK, ORANGE, axes_or_new, labels, legend, title
+from empathy_geometry.plots.style import BLUE, CYCLE, INK, ORANGE, axes_or_new, labels, legend, short, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,9 @@ def roc_curve(
         for k, name in enumerate(classes):
             colour, _, dash = CYCLE[k % len(CYCLE)]
             _band(ax, scores[:, k], truth == name, groups, colour, level, n_resamples, generator)
-            ax.plot(*_curve(scores[:, k], truth == name), color=colour, linestyle=dash, label=f"{name} against rest")
+            ax.plot(
+                *_curve(scores[:, k], truth == name), color=colour, linestyle=dash, label=f"{short(name)} against rest"
+            )
     ax.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=0.9, label="chance")
     ax.set_xlim(-0.01, 1.01)
     ax.set_ylim(-0.01, 1.01)

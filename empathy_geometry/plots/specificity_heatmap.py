@@ -7,7 +7,7 @@ import numpy as np
 
 from empathy_geometry.plots.heatmap import draw_heatmap
 from empathy_geometry.plots.reading import read_result
-from empathy_geometry.plots.style import axes_or_new, labels, title
+from empathy_geometry.plots.style import axes_or_new, labels, short, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def specificity_heatmap(
     bar = "effect (sd of the target; 0 = none)"
     draw_heatmap(ax, values, names, names, texts, "PuOr_r", (-reach, reach), bar)
     labels(ax, "measured target", "steered direction")
-    where = f", {readout}" if readout else ""
+    where = f", {short(readout, 30)}" if readout else ""
     title(ax, f"Specificity{where}; p = {found['pvalue']:.3g}")
     return ax
 

@@ -89,6 +89,17 @@ def plain(text: str) -> str:
     return text.replace("\\$", "$").replace("$", r"\$")
 
 
+def short(text: str, longest: int = 40) -> str:
+    """`plain` on one line, cut where it would push the figure off its page.
+
+    Example:
+        >>> short("a  name of many words", 10)
+        'a name ...'
+    """
+    line = " ".join(text.split())
+    return plain(line if len(line) <= longest else f"{line[: longest - 3]}...")
+
+
 def readable_on(colour: Sequence[float]) -> str:
     """Black or white, whichever has more contrast on a colour (relative luminance of WCAG 2).
 

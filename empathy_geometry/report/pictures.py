@@ -24,9 +24,12 @@ _CAPTIONS = {
     "transfer": "Trained in the row's context, tested in the column's; small print is the interval.",
     "specificity": "A specific direction moves its own target (diagonal) more than others.",
     "cosines": "Cosines of one-vs-rest probes lie near their floor whatever the concepts are.",
-    "bandwidth": "Dimensionality times steering range, beside the control concept.",
+    "bandwidth": "Dimensionality times steering range, beside the control. Intervals that leave the axis are cut.",
     "steering_range": "How far the text survives, beside the control concept and directions that mean nothing.",
 }
+
+
+_SAID = ("permutation", "evaluation", "dimensionality", "sweep", "transfer", "specificity", "doses", "results")
 
 
 def pictures_of(found: list[Found]) -> tuple[tuple[Picture, ...], int]:
@@ -53,7 +56,10 @@ def threshold_of(item: Found) -> float:
 
 
 def _drawings(item: Found) -> list[tuple[str, str, Callable[[], Any]]]:
-    fields, name = item.fields, item.name
+    fields = item.fields
+    # "concept, sweep" is the concept's: what kind of result it is stands in the title already.
+    steps = [step.replace("_", " ") for step in item.path if step not in _SAID]
+    name = ", ".join(steps)
     where = f": {name}" if name else ""
     if item.shape == "permutation":
         found: list[tuple[str, str, Callable[[], Any]]] = []
@@ -68,7 +74,7 @@ def _drawings(item: Found) -> list[tuple[str, str, Callable[[], Any]]]:
             ("dose_response", f"Dose and response{where}", partial(plots.dose_response, fields, **options)),
         ]
     if item.shape == "bandwidth":
-        alone = {name: fields}
+        alone = {name or "result": fields}
         return [
             ("bandwidth", f"Bandwidth{where}", partial(plots.bandwidth_comparison, alone)),
             (
