@@ -22,7 +22,7 @@ def captured(directions: FloatArray, basis: FloatArray) -> FloatArray:
         [...]
 
     Example:
-        >>> captured(np.array([[2.0, 0, 0], [2, 1, 0]]), np.array([[0.0, 1, 0]])).round(6)
+        >>> round(float(captured(np.array([[2.0, 0, 0], [2, 1, 0]]), np.array([[0.0, 1, 0]]))), 6)
         1.0
     """
     lengths = np.linalg.norm(directions, axis=-1, keepdims=True)
