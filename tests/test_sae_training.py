@@ -9,6 +9,7 @@ from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.autoencoder import as_autoencoder
 from empathy_geometry.sae.lens import sae_lens
 from empathy_geometry.sae.reconstruction import reconstruction
+from empathy_geometry.sae.stability import feature_stability
 from empathy_geometry.sae.token_activations import token_activations
 from empathy_geometry.sae.training import ARCHITECTURES, train_on_tokens
 from empathy_geometry.sae.training_loop import TrainingLoop
@@ -41,9 +42,21 @@ def test_training_finds_the_planted_features(trained):
     assert report.provenance.kind == "planted"
 
 
+def test_two_seeds_find_the_same_features(trained):
+    second = train_on_tokens(PLANTED.tokens, **OPTIONS | {"seed": 1})
+    found = feature_stability(trained, second, rows=PLANTED.tokens.values.numpy()[:200])
+    # 40 features are there to be found by 48, so that some stay idle.
+    assert found.share > 0.6
+    assert found.share > found.nulls["isotropic"][1] + 0.3
+    assert found.share > found.nulls["covariance"][1] + 0.3
+    assert found.mean > found.nulls["isotropic"][0]
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_reads_raw_activations_after_training(architecture):
-    found = train_on_tokens(PLANTED.tokens, **OPTIONS | {"architecture": architecture, "l1_coefficient": 0.5})
+    found = train_on_tokens(
+        PLANTED.tokens, **OPTIONS | {"architecture": architecture, "l1_coefficient": 0.5, "n_steps": 400}
+    )
     rows = PLANTED.tokens.values[:300]
     assert reconstruction(found, rows).explained > 0.6
     assert 0.5 < found.training.l0 < 20

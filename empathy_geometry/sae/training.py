@@ -238,7 +238,7 @@ def _check_enough(n_tokens: int, d_sae: int, d_model: int) -> None:
     if n_tokens < needed:
         raise ValueError(
             f"{n_tokens} training tokens do not train {d_sae} features: at least {TOKENS_PER_FEATURE} different tokens "
-            f"a feature are needed, {needed} here. Give more texts (the packaged sets have about 70,000 tokens "
+            f"a feature are needed, {needed} here. Give more texts (the packaged sets have about 145,000 tokens "
             f"together), or try d_sae={max(1, n_tokens // TOKENS_PER_FEATURE)} (width of the model: {d_model})"
         )
 
