@@ -235,11 +235,20 @@ def test_a_study_that_nobody_foresaw_is_rendered(tmp_path):
 
 
 def test_findings_become_a_table_of_claims(tmp_path):
-    finding = {"key": "a", "claim": "It is read", "verdict": "not supported", "ours": None, "note": ""}
+    finding = {
+        "key": "a",
+        "claim": "It is read",
+        "verdict": "not supported",
+        "rule": "above 1",
+        "ours": None,
+        "quantity": "AUROC",
+        "note": "",
+    }
     study = {"study": "x", "provenance": {"kind": "measured"}, "sections": [{"findings": [finding]}]}
     part = assemble(read_folder(write(tmp_path, study))).parts[0]
-    assert part.headline[0].columns == ("claim", "verdict")
-    assert part.headline[0].rows == (("It is read", "not supported"),)
+    assert part.headline[0].columns == ("claim", "measured", "verdict")
+    assert part.headline[0].rows == (("It is read", "AUROC not defined", "not supported"),)
+    assert any("above 1" in line for line in part.methods.lines)
 
 
 def test_several_studies_go_into_one_report(tmp_path):

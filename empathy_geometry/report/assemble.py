@@ -6,7 +6,7 @@ from typing import Any
 from empathy_geometry.plots.reading import read_estimate
 from empathy_geometry.report.cells import cell, table_of
 from empathy_geometry.report.document import Document, Lines, SteeredTexts, StudyPart, Table
-from empathy_geometry.report.headline import headline_tables
+from empathy_geometry.report.headline import headline_tables, verdict_rules
 from empathy_geometry.report.pictures import pictures_of, threshold_of
 from empathy_geometry.report.result_folder import PLANTED, SavedStudy
 from empathy_geometry.report.shapes import Found, find_estimates, find_shapes
@@ -45,7 +45,7 @@ def _part(study: SavedStudy) -> StudyPart:
     estimates = _estimates_table(content)
     if estimates.rows:
         more.append(estimates)
-    methods = list(methods_of(content, shapes))
+    methods = [*methods_of(content, shapes), *verdict_rules(content)]
     if left_out:
         methods.append(f"{left_out} further figures of the same kinds are not drawn; their numbers are in the JSON.")
     return StudyPart(

@@ -8,6 +8,9 @@ from empathy_geometry.plots.reading import read_estimate
 from empathy_geometry.report.document import Table
 from empathy_geometry.report.shapes import is_estimate
 
+_LONGEST = 300
+"""Characters of a nested value in one cell; the JSON has the rest."""
+
 
 def cell(value: object) -> str:
     """Any JSON value as short text.
@@ -25,7 +28,8 @@ def cell(value: object) -> str:
     if isinstance(value, Mapping):
         if is_estimate(value):
             return str(read_estimate(value))
-        return "; ".join(f"{str(k).replace('_', ' ')} {_short(v)}" for k, v in value.items())
+        joined = "; ".join(f"{str(k).replace('_', ' ')} {_short(v)}" for k, v in value.items() if v is not None)
+        return joined if len(joined) <= _LONGEST else joined[: _LONGEST - 4] + " ..."
     if isinstance(value, list | tuple):
         return _short(value)
     return " ".join(str(value).split())

@@ -1,12 +1,13 @@
 """The table to read first: what was asked, what came out, what it is compared with, and the verdict with its rule."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.plots.reading import read_estimate
 from empathy_geometry.report.cells import cell, table_of
 from empathy_geometry.report.document import Table
+from empathy_geometry.report.generic_tables import generic_tables
 
 SUPPORTED, NOT, UNKNOWN = "supported", "not supported", "cannot tell"
 
@@ -16,25 +17,42 @@ _ALPHA = 0.05
 def headline_tables(content: Mapping[str, Any]) -> tuple[Table, ...]:
     """A study's own table and verdicts where it has them; else what its fields say.
 
-    A study may hold "table": {"columns": [...], "rows": [[...]]}, "rows": a list of dictionaries, "verdicts" (a mapping
-    or a list of dictionaries), and anywhere a list of findings (dictionaries with "claim" and "verdict").
+    Claims (dictionaries with "claim" and "verdict", in "table" or anywhere below) come first. "table" may also be
+    {"columns": [...], "rows": [[...]]}. Of a study that nobody foresaw, every field that can be a table becomes one.
     """
-    found: list[Table] = []
     own = content.get("table")
     if isinstance(own, Mapping) and {"columns", "rows"} <= set(own):
         rows = tuple(tuple(cell(c) for c in row) for row in own["rows"])
-        found.append(Table("Results", tuple(map(str, own["columns"])), rows))
-    elif {"concept", "control", "random_directions"} <= set(content):
-        found.append(bandwidth_table(content))
-    if content.get("verdicts"):
-        found.append(_verdicts(content["verdicts"]))
-    claims = [] if own else list(_findings(content))
+        found = [Table("Results", tuple(map(str, own["columns"])), rows)]
+        return (*found, *generic_tables({k: v for k, v in content.items() if k != "table"}))
+    claims = list(_findings(own)) or list(_findings(content))
     if claims:
-        found.append(table_of("Claims", claims))
-    rows_of = content.get("rows")
-    if isinstance(rows_of, list) and rows_of and all(isinstance(r, Mapping) for r in rows_of):
-        found.append(table_of("All rows" if found else "Results", rows_of))
-    return tuple(found)
+        return (_claims_table(claims),)
+    if {"concept", "control", "random_directions"} <= set(content):
+        found = [bandwidth_table(content)]
+        return (*found, *generic_tables({"verdicts": content["verdicts"]})) if content.get("verdicts") else tuple(found)
+    return generic_tables(content)
+
+
+def verdict_rules(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """How the claims of a study became verdicts, each rule once, with the first claim that it judges."""
+    rules = {f["rule"]: f["claim"] for f in reversed(list(_findings(content))) if f.get("rule")}
+    return tuple(f'Verdict on "{claim}" and its like: {rule}.' for rule, claim in reversed(rules.items()))
+
+
+def _claims_table(claims: list[Mapping[str, Any]]) -> Table:
+    rows = []
+    for claim in claims:
+        ours = claim.get("ours")
+        shown = "not defined" if ours is None else cell(ours)
+        rest = {
+            k: v for k, v in claim.items() if k not in ("claim", "key", "quantity", "ours", "rule", "verdict", "note")
+        }
+        measured = {"measured": f"{claim.get('quantity', '')} {shown}".strip()} if "ours" in claim else {}
+        rows.append(
+            {"claim": claim["claim"], **measured, "verdict": claim["verdict"], **rest, "note": claim.get("note")}
+        )
+    return table_of("Claims", rows)
 
 
 def bandwidth_table(content: Mapping[str, Any]) -> Table:
@@ -138,21 +156,14 @@ def _ends(e: Estimate) -> tuple[float, float]:
     return e.low, e.high
 
 
-def _verdicts(verdicts: object) -> Table:
-    if isinstance(verdicts, Mapping):
-        rows = [{"claim": name, **(v if isinstance(v, Mapping) else {"verdict": v})} for name, v in verdicts.items()]
-        return table_of("Verdicts", rows)
-    items = verdicts if isinstance(verdicts, list) else [verdicts]
-    return table_of("Verdicts", [v if isinstance(v, Mapping) else {"verdict": v} for v in items])
-
-
-def _findings(value: object) -> Any:
+def _findings(value: object) -> Iterator[Mapping[str, Any]]:
+    """Every claim with its verdict, wherever it lies."""
     if isinstance(value, Mapping):
         for item in value.values():
             yield from _findings(item)
     elif isinstance(value, list):
         for item in value:
             if isinstance(item, Mapping) and {"claim", "verdict"} <= set(item):
-                yield {k: v for k, v in item.items() if k != "key"}
+                yield item
             else:
                 yield from _findings(item)

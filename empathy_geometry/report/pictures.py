@@ -29,7 +29,18 @@ _CAPTIONS = {
 }
 
 
-_SAID = ("permutation", "evaluation", "dimensionality", "sweep", "transfer", "specificity", "doses", "results")
+_SAID = (
+    "permutation",
+    "evaluation",
+    "dimensionality",
+    "sweep",
+    "transfer",
+    "specificity",
+    "doses",
+    "results",
+    "sections",
+    "numbers",
+)
 
 
 def pictures_of(found: list[Found]) -> tuple[tuple[Picture, ...], int]:
