@@ -41,7 +41,7 @@ def main() -> None:
             ax.plot(e.value, y, "o", color="C0" if name == "probe" else "C1")
         ax.set_yticks(range(len(rows)), list(reversed(rows)))
         ax.axvline(0.5, color="black", linewidth=0.6)
-        ax.set(xlabel="AUROC, held out (line: 95 % interval; 0.5 is chance)", title=texts.name)
+        ax.set(xlabel="AUROC, held out, with 95 % interval", title=texts.name)
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "is_it_more_than_words.png"
     figure.savefig(path, dpi=150)

@@ -9,8 +9,6 @@ class gap above. The unsteered model reads what was written, so nothing moves by
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 import empathy_geometry as eg
 
 
@@ -42,8 +40,7 @@ def main() -> None:
         reading = eg.token_scores(model, written, direction, units=units)
         print(f"alpha {alpha:.2f}, read by the unsteered model {reading.means[0]:+.2f}: {written.texts[0]!r}")
 
-    shown = np.where(scores.counted[0], scores.scores[0] - scores.centre, np.nan)
-    ax = eg.plots.token_scores(scores.tokens[0], shown, units=f"{units}; 0 = between the classes")
+    ax = eg.plots.token_scores(scores)
     path = arguments.output / "watch_tokens.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     ax.figure.savefig(path, dpi=150)

@@ -15,6 +15,8 @@ _ALIASES = (
     (_ANY.format("int64"), "IntArray"),
     (_ANY.format("bool"), "BoolArray"),
     (_ANY.format("str_"), "StrArray"),
+    # The default of a field with a factory; Sphinx would take the whole signature for one that it cannot read.
+    ("<factory>", "..."),
 )
 _LIST = re.compile(r"^(\s*)([-*]) ")
 
