@@ -284,6 +284,11 @@ def test_what_is_no_result_is_named():
         plots.coherence_curve({"parts": {}})
     with pytest.raises(ValueError, match="row must be from 0 to 0"):
         plots.token_scores(token_result(), row=2)
+    with pytest.raises(ValueError, match="one for each of the 2 tokens"):
+        plots.token_scores(["a", "b"], [1.0])
+    assert (
+        plots.token_scores(["a", " b"], [1.0, np.nan], units="logits").figure.axes[1].get_xlabel() == "score (logits)"
+    )
 
 
 def test_given_axes_are_used_and_pyplot_is_left_alone(permutation):
