@@ -16,10 +16,11 @@ from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.foundation.provenance import package_versions, write_json
 from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.agreement import sae_agreement
+from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.controls import random_decoder
 from empathy_geometry.sae.features import pooled_features
 from empathy_geometry.sae.sparse_probing import SparseProbe
-from empathy_geometry.sae.subspace_agreement import NULLS, AgreementData, agreement_with_concept
+from empathy_geometry.sae.subspace_agreement import NULLS, agreement_with_concept
 from empathy_geometry.sae.token_activations import TokenActivations, token_activations
 from empathy_geometry.sae.training import train_on_tokens
 

@@ -10,10 +10,11 @@ from tiny_models import tiny_bridge
 import empathy_geometry as eg
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.planted.dictionary import planted_dictionary
+from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.controls import random_decoder, untrained
 from empathy_geometry.sae.features import pooled_features
 from empathy_geometry.sae.sparse_probing import SparseProbe
-from empathy_geometry.sae.subspace_agreement import AgreementData, agreement_with_concept
+from empathy_geometry.sae.subspace_agreement import agreement_with_concept
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PLANTED = planted_dictionary(n_groups=30)
@@ -28,6 +29,9 @@ def test_the_true_features_agree_with_the_concept(found):
     head = found.agreement
     assert head.value.value > 0.95
     assert head.value.low < head.value.value < head.value.high
+    # The truth is 1; what is missing from `value` is the noise of the class means.
+    assert head.corrected.value > 0.98
+    assert head.corrected.low <= 1.0 <= head.corrected.high + 0.005
     assert head.pvalue <= 0.05
     assert {i for i, share in head.selected if share == 1.0} >= set(PLANTED.concept_features.tolist())
     assert found.probing.sparse[4].auroc.value > 0.98
@@ -69,6 +73,7 @@ def test_without_a_concept_one_cannot_tell():
     result = eg.sae_agreement(none.sae, none.activations, n_draws=39)
     assert result.verdict == "cannot tell"
     assert "not above chance" in result.reason
+    assert result.agreement.corrected is None
 
 
 def test_nulls_are_exact_under_the_null():

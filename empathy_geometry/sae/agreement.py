@@ -15,6 +15,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.agreement_result import HEADLINE, SaeAgreement
 from empathy_geometry.sae.aligned import aligned_agreement
 from empathy_geometry.sae.autoencoder import SparseAutoencoder, as_autoencoder, layer_of
@@ -25,7 +26,7 @@ from empathy_geometry.sae.hook_places import hook_of_place
 from empathy_geometry.sae.reference_counts import reference_counts
 from empathy_geometry.sae.sparse_probing import SPARSITIES, SparseProbing, sparse_probing
 from empathy_geometry.sae.stability import FeatureStability, feature_stability
-from empathy_geometry.sae.subspace_agreement import AgreementData, SubspaceAgreement, agreement_with_concept
+from empathy_geometry.sae.subspace_agreement import SubspaceAgreement, agreement_with_concept
 from empathy_geometry.sae.training_report import is_planted_model
 from empathy_geometry.sae.verdict import few, judge
 

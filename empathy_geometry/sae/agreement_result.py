@@ -78,7 +78,8 @@ class SaeAgreement:
                 (
                     f"mean cos^2: {a.n_features} features, {a.concept} (rank {a.rank})",
                     str(a.value),
-                    f"{nulls}; ceiling {a.ceiling:.3f}",
+                    f"{nulls}; ceiling {a.ceiling:.3f}"
+                    + ("" if a.corrected is None else f"; corrected for noise {a.corrected}"),
                 )
             )
         head = self.agreement

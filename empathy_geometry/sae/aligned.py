@@ -61,6 +61,7 @@ def aligned_agreement(
         concept="given subspace, closest features",
         value=Estimate(value, n=sae.d_sae, method="closest features, no interval"),
         ceiling=1.0,
+        corrected=None,
         curve={size: float(captured(decoder[order[:size]], basis)) for size in sizes},
         isotropic={size: min(1.0, max(size, subspace.rank) / sae.d_model) for size in sizes},
         angles=tuple(np.degrees(angles.numpy()).tolist()),

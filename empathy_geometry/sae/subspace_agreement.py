@@ -9,11 +9,13 @@ from scipy.linalg import subspace_angles
 
 from empathy_geometry.evaluation.label_permutations import label_permutations
 from empathy_geometry.evaluation.nulls import empirical_pvalue
-from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray
+from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
+from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.captured import captured
 from empathy_geometry.sae.concept_halves import Half, halves, mean_difference_basis, pairs_basis, without
+from empathy_geometry.sae.noise import between_halves, noise_captured, noise_corrected
 from empathy_geometry.sae.selection import class_gaps, strongest
 
 NullName = Literal["isotropic", "covariance", "frequency", "shuffled labels"]
@@ -32,6 +34,8 @@ class SubspaceAgreement:
         value: Mean squared cosine of the principal angles, averaged over splits, with a jackknife interval over
             scenarios.
         ceiling: The same between the subspaces of the two halves: what the noise of the subspace allows.
+        corrected: `value` without that noise, for "mean difference"; None for "pairs", or where the ceiling is below
+            0.1. See `noise_corrected`.
         curve: Value by number of selected features.
         isotropic: By number of features, what random directions give on average, max(k, rank) / d_model.
         angles: Principal angles of the first split in degrees, ascending.
@@ -46,6 +50,7 @@ class SubspaceAgreement:
     concept: str
     value: Estimate
     ceiling: float
+    corrected: Estimate | None
     curve: Mapping[int, float]
     isotropic: Mapping[int, float]
     angles: tuple[float, ...]
@@ -74,29 +79,8 @@ class SubspaceAgreement:
         nulls = "; ".join(f"{name} {null.mean():.3f} (p {self.pvalues[name]:.3f})" for name, null in self.nulls.items())
         return (
             f"{self.concept} (rank {self.rank}): mean cos^2 with {self.n_features} features {self.value}, "
-            f"ceiling {self.ceiling:.3f}; nulls: {nulls}"
+            f"ceiling {self.ceiling:.3f}, corrected for noise {self.corrected}; nulls: {nulls}"
         )
-
-
-@dataclass(frozen=True, eq=False)
-class AgreementData:
-    """What the agreement of one dictionary is computed from.
-
-    Attributes:
-        features: Feature activations of the texts, [n, d_sae].
-        decoder: [d_sae, d_model].
-        rows: Activations of the texts, [n, d_model].
-        positive: Which rows have the concept, [n].
-        groups: Scenario index of each row, [n].
-        frequency: Share of tokens on which each feature fires, [d_sae].
-    """
-
-    features: FloatArray
-    decoder: FloatArray
-    rows: FloatArray
-    positive: BoolArray
-    groups: IntArray
-    frequency: FloatArray
 
 
 def agreement_with_concept(
@@ -137,7 +121,7 @@ def agreement_with_concept(
     Raises:
         ValueError: fewer than eight scenarios, or nothing fires.
 
-    Source: Knyazev & Argentati (2002) for principal angles; methods.md section "SAE" for the nulls.
+    Source: Knyazev & Argentati (2002) for principal angles; docs/sae.md for the nulls.
     """
     n_groups = int(data.groups.max()) + 1
     if n_groups < 8:
@@ -161,10 +145,14 @@ def agreement_with_concept(
     sizes = tuple(sorted({min(size, live) for size in curve} | {k}))
     chosen = picked(parts, max(sizes))
     value = _mean_captured(data.decoder, chosen[:, :k], bases)
-    replicates = []
+    ceiling = between_halves(bases)
+    noise = noise_captured(data, parts, chosen[:, :k], seed=seed)
+    replicates, corrections = [], []
     for kept in blocks_of(n_groups, _BLOCKS, rng):
         fewer = without(parts, data.groups, kept)
-        replicates.append(_mean_captured(data.decoder, picked(fewer, k), bases_of(fewer)))
+        one, again = picked(fewer, k), bases_of(fewer)
+        replicates.append(_mean_captured(data.decoder, one, again))
+        corrections.append(noise_corrected(replicates[-1], between_halves(again), noise))
     # A value of exactly 0 or 1 has no logit; its interval is then on the raw scale, cut to what is possible.
     inside = 0 < value < 1 - 1e-9 and min(replicates) > 0
     ends = jackknife_interval(
@@ -186,7 +174,10 @@ def agreement_with_concept(
             n_groups,
             f"mean over {len(parts)} halves; jackknife over scenarios",
         ),
-        ceiling=float(np.mean([captured(a, b) for a, b in zip(bases[::2], bases[1::2], strict=True)])),
+        ceiling=ceiling,
+        corrected=_corrected(noise_corrected(value, ceiling, noise), corrections, level, len(data.rows), n_groups)
+        if concept == "mean difference"
+        else None,
         curve={size: _mean_captured(data.decoder, chosen[:, :size], bases) for size in sizes},
         isotropic={size: min(1.0, max(size, true_rank) / d_model) for size in sizes},
         angles=_angles(data.decoder[chosen[0, :k]], bases[0]),
@@ -197,6 +188,17 @@ def agreement_with_concept(
         d_model=d_model,
         selected=tuple((int(i), float(counts[i])) for i in np.argsort(-counts, kind="stable")[:k]),
     )
+
+
+def _corrected(
+    value: float | None, replicates: list[float | None], level: float, n: int, n_groups: int
+) -> Estimate | None:
+    if value is None:
+        return None
+    known = [r for r in replicates if r is not None]
+    ends = jackknife_interval(value, known, level=level) if len(known) == len(replicates) else None
+    low, high = (None, None) if ends is None else (max(0.0, ends[0]), min(1.0, ends[1]))
+    return Estimate(min(1.0, value), low, high, level, n, n_groups, "noise of the mean difference taken out; jackknife")
 
 
 def _mean_captured(decoder: FloatArray, chosen: IntArray, bases: list[FloatArray]) -> float:
