@@ -75,16 +75,17 @@ def main() -> None:
         seed=given.seed,
     )
     seconds = time.perf_counter() - start
-    print(result)
+    lines = [str(result), ""]
     for name in ("unedited", *TYPES, *(f"prompt: {n}" for n in TYPES)):
         for prompt, text in list(zip(result.prompts, result.texts.get(name, ()), strict=False))[:2]:
-            print(f"  [{name}] {prompt[:60]!r} -> {text!r}")
-    versions = result.provenance.versions
-    print(f"seed {given.seed}, {given.threads} threads, {seconds:.0f} s in causal_effects, {versions}")
+            lines.append(f"  [{name}] {prompt[:60]!r} -> {text!r}")
+    versions = ", ".join(f"{package} {version}" for package, version in result.provenance.versions.items())
+    lines.append(f"seed {given.seed}, {given.threads} threads, {seconds:.0f} s in causal_effects; {versions}")
+    print("\n".join(lines))
     if given.output is not None:
         given.output.mkdir(parents=True, exist_ok=True)
         (given.output / "causal.json").write_text(json.dumps(result.to_dict(), indent=1))
-        (given.output / "causal.txt").write_text(str(result) + "\n")
+        (given.output / "causal.txt").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,16 @@ def test_the_model_is_left_as_it_was(tiny_model):
     assert n_hooks() == before
 
 
+def test_logits_that_are_not_the_models_are_refused(tiny_model, monkeypatch):
+    ids = tokenize(tiny_model, [TEXT])[0].ids
+    head = EditedModel._head
+    with EditedModel(tiny_model, 0, [2]) as edited:
+        edited.check_logits(ids)
+        monkeypatch.setattr(EditedModel, "_head", lambda self, stream: 2 * head(self, stream))
+        with pytest.raises(ValueError, match="final norm and unembedding alone"):
+            edited.check_logits(ids)
+
+
 def test_batched_generation_under_row_edits_equals_steering_one_by_one(tiny_model):
     prompts = ["abc erI", "the pot", "I walked home and the rain"]
     lengths = [len(t) for t in tokenize(tiny_model, prompts)]

@@ -1,7 +1,7 @@
 """Does the readout follow the dose, scenario by scenario?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ def dose_response(alphas: ArrayLike, response: ArrayLike, *, level: float = 0.95
         x,
         y,
         mean_over_scenarios(slopes, level=level),
-        mean_over_scenarios(_spearman(x, y), level=level),
+        _within_one(mean_over_scenarios(_spearman(x, y), level=level)),
         float((slopes * np.abs(x).max() < -1e-3).mean()),
     )
 
@@ -99,6 +99,13 @@ def over_scenarios(statistic: Callable[[FloatArray], float], n: int, *, level: f
     interval = jackknife_interval(value, left_out, level=level)
     low, high = (None, None) if interval is None else interval
     return Estimate(value, low, high, level, n, n, "jackknife over scenarios")
+
+
+def _within_one(correlation: Estimate) -> Estimate:
+    """The interval of a correlation, which ends at -1 and 1."""
+    if correlation.low is None or correlation.high is None:
+        return correlation
+    return replace(correlation, low=max(correlation.low, -1.0), high=min(correlation.high, 1.0))
 
 
 def _spearman(x: FloatArray, y: FloatArray) -> FloatArray:

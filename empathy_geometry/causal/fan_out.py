@@ -100,6 +100,22 @@ class EditedModel:
         parts = [self._read(self._reader, ids, c, tokens, positions) for c in self._chunks(ids, edits, len(positions))]
         return EditedReading(torch.cat([p.computed for p in parts]), torch.cat([p.logits for p in parts]))
 
+    def check_logits(self, ids: Sequence[int]) -> None:
+        """Raise ValueError unless logits made from the last stream are those of the model's own forward pass."""
+        tokens = torch.as_tensor(list(ids))[None].to(model_device(self.model))
+        last = len(ids) - 1
+        nothing = [Edit.nothing(int(self.model.cfg.d_model))]
+        ours = self.read(ids, nothing, tokens=(), positions=[last]).logits[0, 0]
+        self.__exit__(None, None, None)
+        with torch.no_grad():
+            theirs = self.model(tokens)[0, last].float().cpu()
+        self.__enter__()
+        if not torch.allclose(ours, theirs, atol=1e-2 * float(theirs.abs().max()), rtol=1e-2):
+            raise ValueError(
+                "this model does not make its logits from final norm and unembedding alone (they differ by "
+                f"{float((ours - theirs).abs().max()):.3g}), so its marker tokens cannot be read; please report it"
+            )
+
     def _fan(self, stream: Tensor, hook: object) -> Tensor:
         assert self._rows is not None
         edited = self._rows(stream)

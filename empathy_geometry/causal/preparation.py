@@ -134,6 +134,7 @@ def prepare(
     forbidden, unknown = _forbidden(model, texts, split, direction_texts)
     if unknown:
         notes.append("the directions' texts are unknown, so marker tokens occur in none of the texts given")
+    allowed = [] if likely is None else [i for i in word_ids(model) if i not in forbidden]
     for name, (positive, _) in contrasts.items():
         if name not in found_markers:
             assert likely is not None
@@ -143,7 +144,7 @@ def prepare(
                 acts.groups,
                 positive=positive,
                 negatives=negatives[name],
-                allowed=[i for i in word_ids(model) if i not in forbidden],
+                allowed=allowed,
                 n=n_markers,
                 tokenizer=model.tokenizer,
             )
@@ -234,6 +235,7 @@ def _read_unedited(
     tokenized = tokenize(model, texts)
     # The edit does nothing, so where it happens makes no difference to what is read.
     with EditedModel(model, "embed", layers) as runner:
+        runner.check_logits(tokenized[0].ids)
         for text in tqdm(tokenized, "readouts", unit="text", delay=2, disable=None if bar else True):
             read = runner.read(
                 text.ids,
