@@ -16,6 +16,9 @@ from empathy_geometry.command_line import main
 from empathy_geometry.command_line.inputs import CONCEPTS, fewer_scenarios, one_against_rest, read_texts
 from empathy_geometry.command_line.model_names import MODELS_FOLDER, expand_models, folder_name
 from empathy_geometry.command_line.run_record import RunRecord
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.studies.planted_checks import PARTS
+from empathy_geometry.studies.planted_run import planted_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,6 +38,15 @@ WORDS = (
     "fork",
     "sail",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quicker():
+    """--quick is made for real models; here it may be quicker still."""
+    smaller = {"n_prompts": 3, "max_new_tokens": 4, "n_permutations": 9}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("empathy_geometry.command_line.bandwidth_command._QUICK", smaller)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +164,7 @@ def test_an_interrupted_run_goes_on_from_the_activations(folder, tmp_path, capsy
     texts = write_pairs(tmp_path / "mine.jsonl")
     command = ["bandwidth", "--models", str(folder), "--texts", str(texts), "--no-control", "--quick"]
     command += ["--no-random-directions", "--output", str(tmp_path / "out"), "--layer", "1", "--position", "mean"]
+    command += ["--depth-profile"]
 
     def stop(*_, **__):
         raise KeyboardInterrupt
@@ -169,7 +182,11 @@ def test_an_interrupted_run_goes_on_from_the_activations(folder, tmp_path, capsy
     result = json.loads(next((tmp_path / "out").rglob("bandwidth.json")).read_text())
     assert result["control"] is None
     assert result["random_directions"] == {}
-    assert "Bandwidth of warm - plain" in capsys.readouterr().out
+    profile = json.loads(next((tmp_path / "out").rglob("depth_profile.json")).read_text())
+    assert [p["layer"] for p in profile["points"]] == [0, 1]
+    printed = capsys.readouterr().out
+    assert "Bandwidth of warm - plain" in printed
+    assert "over depth" in printed
 
 
 def test_more_than_two_classes_are_each_measured_against_the_rest(folder, tmp_path, capsys):
@@ -181,6 +198,85 @@ def test_more_than_two_classes_are_each_measured_against_the_rest(folder, tmp_pa
     assert names == {"warm - not warm", "plain - not plain", "curt - not curt"}
     assert main(["compare", "--input", str(tmp_path / "out"), "--output", str(tmp_path / "out"), "--quiet"]) == 0
     assert "concepts" in capsys.readouterr().out
+
+
+def test_triplets_in_the_reference_layout_go_into_the_study_as_they_are(folder, tmp_path, capsys, monkeypatch):
+    triplets = [
+        {
+            "id": f"t{i}",
+            "scenario": f"The {w} broke.",
+            "cognitive": "I see.",
+            "affective": "Oh!",
+            "instrumental": "Fix it.",
+        }
+        for i, w in enumerate(WORDS)
+    ]
+    (tmp_path / "my.json").write_text(json.dumps({"triplets": triplets}))
+    asked = {}
+
+    class Result:
+        """What the study would give; the real one takes a minute, see the slow test below."""
+
+        provenance = Provenance("measured", model={"name": "tiny"})
+
+        def save(self, folder):
+            (folder / "tripartite.json").write_text("{}")
+
+        def __str__(self):
+            return "the table"
+
+    def study(model, texts, **options):
+        asked.update(options, texts=texts, layers=model.cfg.n_layers)
+        return Result()
+
+    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.tripartite", study)
+    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.replace", lambda result, **_: result)
+    command = ["tripartite", "--texts", str(tmp_path / "my.json"), "--output", str(tmp_path / "out")]
+    command += ["--models", str(folder), "--no-causal", "--layer", "1"]
+    assert main(command) == 0
+    assert asked["texts"].texts[0] == "The rain broke.\n\nResponse: I see."
+    assert (asked["layers"], asked["layer"], asked["causal"], asked["random_weights"]) == (2, 1, False, True)
+    assert asked["folder"] == tmp_path / "out" / "tiny" / "tripartite" / "sections"
+    asked.clear()
+    assert main(command) == 0
+    assert asked == {}
+    assert capsys.readouterr().out.count("the table") == 2
+
+
+@pytest.mark.slow
+def test_tripartite_runs_on_a_users_triplets_by_one_command(folder, tmp_path, capsys):
+    some = eg.datasets.empathy_triplets()
+    some = some.where(group=list(dict.fromkeys(some.groups.tolist()))[:14])
+    triplets = [
+        {"id": g, "scenario": "x", **{t.label: t.text for t in some.where(group=g) if t.label != "neutral"}}
+        for g in np.unique(some.groups)
+    ]
+    (tmp_path / "my.json").write_text(json.dumps({"triplets": triplets}))
+    command = ["tripartite", "--texts", str(tmp_path / "my.json"), "--output", str(tmp_path / "out"), "--quick"]
+    assert main([*command, "--models", str(folder), "--no-random-weights", "--quiet"]) == 0
+    assert "supported" in capsys.readouterr().out
+    saved = json.loads(next((tmp_path / "out").rglob("tripartite.json")).read_text())
+    assert saved["provenance"]["settings"]["quick"] is True
+
+
+def test_a_dry_run_lies_apart_from_measurements(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("empathy_geometry.command_line.planted_command.planted_run", _one_part)
+    assert main(["bandwidth", "--planted", "--quick", "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert told.out.count("PLANTED DATA, NOT A MEASUREMENT") == 2
+    assert not Path("results").exists()
+    files = [p.name for p in Path("PLANTED_results").rglob("*") if p.is_file()]
+    assert "PLANTED_bandwidth.json" in files
+    assert all(name.startswith("PLANTED_") for name in files)
+    assert (
+        main(["report", "--input", "PLANTED_results", "--output", "PLANTED_report", "--format", "md", "--quiet"]) == 0
+    )
+    assert Path("PLANTED_report/PLANTED_report.md").read_text().startswith("# PLANTED")
+
+
+def _one_part(**options):
+    return planted_run(parts={"dimensionality": PARTS["dimensionality"]}, **options)
 
 
 def test_one_failing_model_does_not_end_the_others(measured, folder, capsys):

@@ -17,11 +17,14 @@ from empathy_geometry.command_line.inputs import (
 from empathy_geometry.command_line.model_names import folder_name
 from empathy_geometry.command_line.models_in_turn import ModelPlan, in_turn, plan_models
 from empathy_geometry.command_line.run_record import RunRecord
+from empathy_geometry.sae.loading import load_sae
 from empathy_geometry.studies.bandwidth import measure_bandwidth
 from empathy_geometry.studies.bandwidth_texts import check_pairs, two_classes
+from empathy_geometry.studies.depth_profile import depth_profile
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 _QUICK: dict[str, Any] = {"n_prompts": 5, "max_new_tokens": 12, "n_permutations": 99}
+_QUICK_PROFILE: dict[str, Any] = {"n_prompts": 3, "max_new_tokens": 8}
 _QUICK_SCENARIOS, _QUICK_LAYERS = 60, 6
 
 
@@ -133,6 +136,8 @@ def _measure_one(
         "seed": arguments.seed,
         "quick": arguments.quick,
         "options": options,
+        "depth_profile": arguments.depth_profile,
+        "sae": arguments.sae,
         "version": __version__,
     }
     record = RunRecord(folder, request, restart=arguments.restart)
@@ -152,6 +157,7 @@ def _measure_one(
             layers=_layers(arguments, n_layers, step),
             position=arguments.position,
             store=folder / "activations",
+            sae=None if arguments.sae is None else load_sae(*_sae_source(arguments.sae)),
             seed=arguments.seed,
             progress=console.progress,
             **options,
@@ -162,10 +168,30 @@ def _measure_one(
         table = str(result)
         if result.transfer is not None:
             table += f"\n\nTransfer between contexts (AUROC)\n{result.transfer}"
+        if arguments.depth_profile:
+            console.status("layer by layer")
+            profile = depth_profile(
+                hooked,
+                texts,
+                positive=question.positive,
+                negative=question.negative,
+                position=arguments.position,
+                seed=arguments.seed,
+                progress=console.progress,
+                **_QUICK_PROFILE if arguments.quick else {},
+            )
+            profile.save(folder)
+            table += f"\n\n{profile}"
         record.finish(table)
     else:
         console.status(f"kept from an earlier run: {folder}")
     console.result(f"{table}\n\nbandwidth.json, bandwidth.md and figures are in {folder}/\n")
+
+
+def _sae_source(given: list[str]) -> tuple[str, str | None]:
+    if len(given) > 2:
+        raise ValueError(f"--sae takes a folder, or a release and an id; got {len(given)} words: {' '.join(given)}")
+    return given[0], given[1] if len(given) == 2 else None
 
 
 def _layers(arguments: argparse.Namespace, n_layers: int, step: int) -> Any:

@@ -1,7 +1,9 @@
 """One model after the other: loaded when it is needed, its failure no end for the others."""
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,9 +36,10 @@ class ModelPlan:
     device: str
     dtype: str
 
-    def load(self) -> Any:
-        """The hooked model."""
-        model = load_model(self.source, device=self.device, dtype=self.dtype)
+    def load(self, *, bars: bool) -> Any:
+        """The hooked model; `bars` shows those of transformers."""
+        with _loading_bars(shown=bars):
+            model = load_model(self.source, device=self.device, dtype=self.dtype)
         return model if self.random_seed is None else randomise_weights(model, self.random_seed)
 
     def request(self) -> dict[str, Any]:
@@ -94,6 +97,21 @@ def _once(plan: ModelPlan, console: Console) -> Callable[[], Any]:
     @cache
     def load() -> Any:
         console.status("loading the model")
-        return plan.load()
+        return plan.load(bars=console.progress and sys.stderr.isatty())
 
     return load
+
+
+@contextmanager
+def _loading_bars(*, shown: bool) -> Iterator[None]:
+    """Whether transformers draws bars for weights, left as it was afterwards."""
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    if not shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()

@@ -231,6 +231,18 @@ def _bandwidth_texts(p: argparse.ArgumentParser) -> None:
     )
     control.add_argument("--no-control", action="store_true", help="measure no control concept")
     p.add_argument("--no-random-directions", action="store_true", help="steer along no random directions")
+    p.add_argument(
+        "--depth-profile",
+        action="store_true",
+        help="also measure both factors at several layers (depth_profile.json beside the result)",
+    )
+    p.add_argument(
+        "--sae",
+        nargs="+",
+        metavar=("SOURCE", "ID"),
+        help="a sparse autoencoder of the model to hold against the concept: a folder in SAELens's format, or a "
+        "release and the id of one of its SAEs; its layer is read too",
+    )
 
 
 def _run(p: argparse.ArgumentParser) -> None:
