@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -82,6 +84,40 @@ def test_formulae_are_mathml(site: Path) -> None:
     page = Page(site / "methods.html")
     assert page.tags.count("math") > 30
     assert "$$" not in (site / "methods.html").read_text(encoding="utf-8")
+
+
+# Opens every page in a frame as wide as a small phone and reports how wide its content is.
+MEASURE = """<pre id="out"></pre><script>(async () => {
+  const found = [];
+  for (const page of PAGES) {
+    const frame = document.createElement("iframe");
+    frame.style = "width:380px;height:900px;border:0";
+    frame.src = page;
+    document.body.append(frame);
+    await new Promise(done => frame.onload = done);
+    found.push(page + " " + frame.contentDocument.documentElement.scrollWidth);
+    frame.remove();
+  }
+  document.getElementById("out").textContent = "DONE\\n" + found.join("\\n");
+})()</script>"""
+
+
+def test_no_page_scrolls_sideways_on_a_phone(site: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("needs Chromium")
+    pages = [str(path.relative_to(site)) for path in built(site)]
+    frame = site / "measure.html"
+    frame.write_text(MEASURE.replace("PAGES", json.dumps(pages)), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    options += ["--disable-component-update", "--disable-sync", "--allow-file-access-from-files", "--dump-dom"]
+    command = [browser, *options, f"--user-data-dir={tmp_path}", "--virtual-time-budget=60000", frame.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout
+    frame.unlink()
+    assert "DONE" in shown
+    widths = dict(re.findall(r"^(\S+\.html) (\d+)", shown, re.MULTILINE))
+    assert sorted(widths) == sorted(pages)
+    assert {page: width for page, width in widths.items() if int(width) > 380} == {}
 
 
 def test_the_api_has_every_public_name(site: Path) -> None:

@@ -1,4 +1,4 @@
-"""One page for each package with what `empathy_geometry` exports, written from `__all__` before each build."""
+"""Pages written before each build: what every package exports (from `__all__`), and the help of the command line."""
 
 import inspect
 from pathlib import Path
@@ -9,7 +9,18 @@ from sphinx.application import Sphinx
 
 FOLDER = "api"
 ORDER = (
-    *("texts", "datasets", "models", "activations", "geometry", "evaluation", "audit", "dimensionality", "similarity"),
+    *(
+        "command_line",
+        "texts",
+        "datasets",
+        "models",
+        "activations",
+        "geometry",
+        "evaluation",
+        "audit",
+        "dimensionality",
+        "similarity",
+    ),
     *("steering", "causal", "sae", "studies", "plots", "report", "pitfalls", "ratings", "foundation"),
 )
 NAMESPACES = ("datasets", "dimensionality", "similarity", "pitfalls", "plots")
@@ -53,6 +64,24 @@ def page(title: str, summary: str, objects: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def command_line_page() -> str:
+    """The help of `python -m empathy_geometry` and of each of its commands, as they print it."""
+    import argparse
+    import os
+    from unittest.mock import patch
+
+    from empathy_geometry.command_line.parser import build_parser
+
+    parser = build_parser()
+    commands = next(a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    parts = ["# Command line", "What `--help` prints."]
+    with patch.dict(os.environ, {"COLUMNS": "100"}):
+        for name, each in {"": parser, **commands}.items():
+            parts.append(f"## python -m empathy_geometry {name}".rstrip())
+            parts.append(f"```text\n{each.format_help().strip()}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
 def write_pages(app: Sphinx) -> None:
     """Write docs/api/*.md where they changed."""
     import importlib
@@ -61,7 +90,8 @@ def write_pages(app: Sphinx) -> None:
 
     folder = Path(app.srcdir) / FOLDER
     folder.mkdir(exist_ok=True)
-    entries, wanted = [], set()
+    entries, wanted = ["command_line"], {"command_line.md"}
+    _write(folder / "command_line.md", command_line_page())
     for name, objects in sorted(public_objects(empathy_geometry).items()):
         module = importlib.import_module(f"empathy_geometry.{name}")
         summary = (module.__doc__ or "").strip().splitlines()[0]
