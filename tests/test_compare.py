@@ -12,6 +12,7 @@ from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.models.random_weights import randomise_weights
 from empathy_geometry.studies.bandwidth import measure_bandwidth
 from empathy_geometry.studies.compare import compare
+from empathy_geometry.studies.planted_run import planted_bandwidth
 from empathy_geometry.studies.result_files import one_kind, read_result
 
 N_BLOCKS, PER_BLOCK = 30, 2
@@ -217,3 +218,21 @@ def test_real_results_of_a_model_and_its_random_weights_compare_from_their_folde
     saved = read_result(comparison.save(tmp_path / "out") / "compare.json")
     assert len(saved["contrasts"]) == len(comparison.contrasts)
     assert any(r["random_weights"] for r in saved["results"].values())
+
+
+def test_scores_at_the_ceiling_get_no_interval_of_no_width():
+    a, b = (synthetic(n, strength=40.0, seed=i) for i, n in enumerate("ab"))
+    at_ceiling = contrast(compare({"a": a, "b": b}), "AUROC")
+    assert (at_ceiling.effect.value, at_ceiling.effect.low, at_ceiling.pvalue) == (0.0, None, None)
+    assert "no interval" in at_ceiling.note
+
+
+def test_two_planted_models_that_differ_in_their_basis_only_do_not_differ():
+    found = {f"seed {s}": planted_bandwidth(seed=0, model_seed=s, n_scenarios=16, progress=False) for s in (0, 1)}
+    result = compare(found, controls=False)
+    assert str(result).startswith("PLANTED")
+    assert {c.relation for c in result.contrasts} == {"models"}
+    assert {c.n_shared for c in result.contrasts} == {16}
+    dimensions = contrast(result, "dimensionality")
+    assert dimensions.pvalue_holm > 0.05
+    assert dimensions.effect.low < 1 < dimensions.effect.high

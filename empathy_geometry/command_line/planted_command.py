@@ -32,7 +32,9 @@ def run_planted_compare(arguments: argparse.Namespace, console: Console) -> int:
     found = {}
     for seed in (arguments.seed, arguments.seed + 1):
         console.status(f"the bandwidth study on the planted transformer of seed {seed}")
-        found[f"planted seed {seed}"] = planted_bandwidth(seed=seed, n_scenarios=n, progress=console.progress)
+        found[f"planted transformer {seed}"] = planted_bandwidth(
+            seed=arguments.seed, model_seed=seed, n_scenarios=n, progress=console.progress
+        )
     result = compare(found, controls=not arguments.no_control_contrast)
     result.save(folder)
     console.result(f"{result}\n\nPLANTED_compare.json and PLANTED_compare.md are in {folder}/")

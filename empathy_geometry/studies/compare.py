@@ -230,7 +230,7 @@ def _relation(a: Entry, b: Entry) -> Relation:
     if a.random_weights != b.random_weights:
         trained, fresh = (b, a) if a.random_weights else (a, b)
         return "trained and random weights" if fresh.model.startswith(f"{trained.model} (") else "other"
-    if a.model == b.model:
+    if a.weights == b.weights:
         return "concepts" if a.concept != b.concept or a.texts != b.texts else "other"
     if a.texts != b.texts:
         return "other"
@@ -273,9 +273,11 @@ def _contrast(quantity: str, a: Entry, b: Entry, level: float) -> Contrast:
     censored = "right" if x.censored else ("left" if y.censored else None)
     method = ("paired" if shared else "independent") + " grouped jackknife" + (", log scale" * (scale == "ratio"))
     n = sum(map(len, a.blocks))
-    effect = Estimate(float(ends[0]), float(ends[1]), float(ends[2]), level, n, n, method, censored)
     if error == 0:
-        return replace(contrast, effect=effect, note="no variation: the two do not differ in any replicate")
+        # As for two scores at the ceiling: an interval of no width would claim to know what cannot be known.
+        effect = Estimate(float(ends[0]), None, None, level, n, n, f"{method}; no interval", censored)
+        return replace(contrast, effect=effect, note="no replicate varies, so there is no interval")
+    effect = Estimate(float(ends[0]), float(ends[1]), float(ends[2]), level, n, n, method, censored)
     z = difference / error
     return replace(contrast, effect=effect, standardised=z, pvalue=float(2 * student.sf(abs(z), df)))
 

@@ -48,6 +48,7 @@ class Entry:
     Attributes:
         name: By which it is told from the others.
         model: Name of the model.
+        weights: SHA-256 of its weights, or its name where that is not known.
         concept: "positive - negative".
         texts: SHA-256 of the concept's texts.
         is_control: Whether this is the control concept of a result.
@@ -58,6 +59,7 @@ class Entry:
 
     name: str
     model: str
+    weights: str
     concept: str
     texts: str
     is_control: bool
@@ -84,7 +86,8 @@ def entries_of(name: str, result: Mapping[str, Any], *, controls: bool) -> list[
     """
     try:
         texts = list(result["provenance"]["texts"].values())
-        model = str(result["provenance"]["model"].get("name", name))
+        identity = result["provenance"]["model"]
+        model = str(identity.get("name", name)), str(identity.get("weights_sha256", identity.get("name", name)))
         found = [_entry(name, model, result["concept"], texts[0], _scores(result), is_control=False)]
         if controls and result["control"] is not None:
             control = result["control"]
@@ -98,7 +101,7 @@ def entries_of(name: str, result: Mapping[str, Any], *, controls: bool) -> list[
 
 def _entry(
     name: str,
-    model: str,
+    model: tuple[str, str],
     factors: Mapping[str, Any],
     texts: str,
     scores: Mapping[str, Measured],
@@ -115,7 +118,7 @@ def _entry(
         "bandwidth": Measured(factors["bandwidth"]["value"], d * r, censored=censored),
     }
     blocks = tuple(frozenset(names) for names in replicates["blocks"])
-    return Entry(name, model, factors["name"], texts, is_control, blocks, factors["sweep"]["units"], measured)
+    return Entry(name, *model, factors["name"], texts, is_control, blocks, factors["sweep"]["units"], measured)
 
 
 def _scores(result: Mapping[str, Any]) -> dict[str, Measured]:

@@ -111,18 +111,21 @@ def planted_run(
     )
 
 
-def planted_bandwidth(*, seed: int = 0, n_scenarios: int = 40, progress: bool = True) -> Bandwidth:
+def planted_bandwidth(
+    *, seed: int = 0, model_seed: int | None = None, n_scenarios: int = 40, progress: bool = True
+) -> Bandwidth:
     """`measure_bandwidth` as it is on the planted transformer and its texts, for a result that reports can be tried on.
 
     Args:
-        seed: Of model, texts and study.
+        seed: Of texts and study.
+        model_seed: Of the model's basis and noise; None takes `seed`.
         n_scenarios: How many.
         progress: Show bars.
     """
     from empathy_geometry.planted.texts import planted_texts
     from empathy_geometry.planted.transformer import planted_model
 
-    model, _ = planted_model(seed=seed)
+    model, _ = planted_model(seed=seed if model_seed is None else model_seed)
     texts = planted_texts(n_scenarios, seed=seed)
     return measure_bandwidth(
         model,
