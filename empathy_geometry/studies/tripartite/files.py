@@ -34,7 +34,8 @@ def save_tripartite(result: "Tripartite", folder: str | Path) -> Path:
     for name, (_, draw, arguments, options) in zip(names, figures, strict=True):
         axes = draw(*arguments, **options)
         if kind != "measured":
-            axes.set_title(title(axes.get_title(), kind))
+            # The figure's own title stands at the left of the axes; this goes above it.
+            axes.figure.suptitle(title("made to have a known answer", kind), fontsize=9, color="#D55E00")
         axes.figure.savefig(folder / f"{name}.png", dpi=150)
     return folder
 
@@ -112,6 +113,5 @@ def _figures(result: "Tripartite") -> list[Figure]:
         found.append(("one_vs_rest_cosines", cosine_floor, (by_name["cosines"]["one_vs_rest"],), {}))
     for readout, matrix in by_name.get("causal", {}).get("specificity", {}).items():
         name = f"specificity_{readout.replace(' ', '_')}"
-        options = {"pvalue": matrix["pvalue"], "units": "sd within types"}
-        found.append((name, specificity_heatmap, (matrix["values"], matrix["names"], matrix["names"]), options))
+        found.append((name, specificity_heatmap, (matrix,), {"readout": readout}))
     return found

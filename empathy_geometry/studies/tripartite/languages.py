@@ -20,7 +20,7 @@ _RESAMPLES = 500
 
 RULE = (
     "supported: the mean AUROC between languages lies above the larger of 1/2 and the best text-only baseline "
-    "transferred alike; not supported: at or below it; else cannot tell"
+    "transferred alike; not supported: at or below it, or below 0.6; else cannot tell"
 )
 
 
@@ -45,7 +45,9 @@ def languages(setup: Setup) -> Section:
     best = max(words, key=lambda name: words[name].value)
     threshold = max(0.5, words[best].value)
     low, high = ends(between)
-    verdict: Verdict = "supported" if low > threshold else "not supported" if high <= threshold else "cannot tell"
+    verdict: Verdict = (
+        "supported" if low > threshold else "not supported" if high <= max(threshold, 0.6) else "cannot tell"
+    )
     areas = {
         f"{names[i]} to {names[j]}": macro_auroc(scores, codes, groups=first.groups)
         for (i, j), scores in probed.items()

@@ -67,7 +67,8 @@ class ModelSource:
         options: dict[str, Any] = {"layers": self.layers, "position": position, "progress": self.progress}
         model: HookedModel = randomise_weights(self.model, self.seed) if random else self.model
         if self.folder is None:
-            return extract_activations(model, texts, **options)
+            acts: Activations = extract_activations(model, texts, **options)
+            return acts
         weights = f"-random-{self.seed}" if random else ""
         name = re.sub(r"[^\w.-]+", "_", texts.name)[:60]
         place = self.folder / f"{name}-{texts.sha256[:8]}-{position_name(position)}{weights}"

@@ -57,6 +57,8 @@ SECTIONS: Mapping[str, Callable[[Setup], Section]] = MappingProxyType(
     }
 )
 
+_FEWEST_PERMUTATIONS = 19
+
 
 def tripartite(
     model: HookedModel,
@@ -129,6 +131,10 @@ def tripartite(
     }
     sets = study_texts(texts, given)
     check_position(position)
+    if isinstance(n_permutations, bool) or int(n_permutations) < _FEWEST_PERMUTATIONS:
+        raise ValueError(
+            f"n_permutations must be at least {_FEWEST_PERMUTATIONS}, so that p can reach 0.05, got {n_permutations!r}"
+        )
     place = None if folder is None else Path(folder)
     source = ModelSource(model, None if place is None else place / "activations", seed=seed, progress=progress)
     if layer != "nested":
