@@ -105,7 +105,16 @@ class SaeAgreement:
         if self.quality is not None:
             table.append(("reconstruction of these tokens", str(self.quality), ""))
         if self.stability is not None:
-            table.append(("stability across seeds", str(self.stability), ""))
+            s = self.stability
+            asked = "" if s.selected_share is None else f"; of the concept's features {s.selected_share:.0%}"
+            random = "; ".join(f"{name} {mean:.2f} ({share:.0%})" for name, (mean, share) in s.nulls.items())
+            table.append(
+                (
+                    f"stability: cosine of matched features (share >= {s.threshold:g})",
+                    f"{s.mean:.2f} ({s.share:.0%})",
+                    f"random decoders: {random}{asked}",
+                )
+            )
         if self.reference is not None:
             table += _reference_rows(self.reference)
         return table
