@@ -43,7 +43,7 @@ def main() -> None:
     ax = eg.plots.token_scores(scores)
     path = arguments.output / "watch_tokens.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    ax.figure.savefig(path, dpi=150)
+    ax.figure.savefig(path, dpi=150, bbox_inches="tight")
     print(f"figure: {path}")
 
 
