@@ -293,6 +293,7 @@ def test_one_failing_model_does_not_end_the_others(measured, folder, capsys):
     [
         (["bandwidth", "--texts", "nowhere.json"], "there is no file nowhere.json"),
         (["bandwidth", "--control", "nothing"], "is no packaged concept"),
+        (["bandwidth", "--control", "empathy_triplets"], "a control concept has two classes"),
         (["bandwidth", "--concept", "nothing"], "invalid choice"),
         (["bandwidth", "--layer", "deep"], "must be 'nested', 'embed' or an index"),
         (["bandwidth", "--models", "no/such-model", "--concept", "humor", "--quick"], "cannot load model"),

@@ -9,6 +9,7 @@ from typing import Any
 from empathy_geometry import __version__
 from empathy_geometry.command_line.console import Console
 from empathy_geometry.command_line.inputs import (
+    control_texts,
     fewer_scenarios,
     named_texts,
     one_against_rest,
@@ -87,8 +88,7 @@ def ask(arguments: argparse.Namespace) -> tuple[list[Question], LabeledTexts | N
     control = None
     if not arguments.no_control:
         other = "humor" if concept == "formality" else "formality"
-        control = named_texts(arguments.control or other)
-        check_pairs(control, *two_classes(control, None, None))
+        control = control_texts(arguments.control or other)
     if arguments.quick:
         texts = fewer_scenarios(texts, _QUICK_SCENARIOS)
         control = None if control is None else fewer_scenarios(control, _QUICK_SCENARIOS // 2)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from empathy_geometry import datasets
+from empathy_geometry.studies.bandwidth_texts import check_pairs, two_classes
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 CONCEPTS: Mapping[str, Callable[[], LabeledTexts]] = MappingProxyType(
@@ -14,6 +15,7 @@ CONCEPTS: Mapping[str, Callable[[], LabeledTexts]] = MappingProxyType(
         "empathy": datasets.empathy_pairs,
         "formality": datasets.formality_pairs,
         "humor": datasets.humor_pairs,
+        "emotion": datasets.emotion_statements,
         "matched_pairs": datasets.matched_pairs,
         "empathy_triplets": datasets.empathy_triplets,
         "matched_triplets": datasets.matched_triplets,
@@ -21,7 +23,10 @@ CONCEPTS: Mapping[str, Callable[[], LabeledTexts]] = MappingProxyType(
         "non_empathy": datasets.non_empathy_controls,
     }
 )
-"""Packaged texts by the name that --concept and --control take."""
+"""Packaged texts by the name that --concept takes."""
+
+PAIRS = ("empathy", "formality", "humor", "matched_pairs")
+"""Those of two classes, which can serve as control."""
 
 
 def read_texts(path: str, classes: Sequence[str] | None = None) -> LabeledTexts:
@@ -55,6 +60,22 @@ def named_texts(name: str, classes: Sequence[str] | None = None) -> LabeledTexts
     if not Path(name).suffix:
         raise ValueError(f"{name!r} is no packaged concept; there are {', '.join(CONCEPTS)}, or give a file")
     return read_texts(name, classes)
+
+
+def control_texts(name: str) -> LabeledTexts:
+    """Texts of a control concept, two classes paired within scenarios.
+
+    Raises:
+        FileNotFoundError, ValueError: no such texts, or texts that cannot be a control.
+    """
+    texts = named_texts(name)
+    if len(texts.classes) != 2:
+        raise ValueError(
+            f"a control concept has two classes, {texts.name} has {list(texts.classes)}; there are {', '.join(PAIRS)}, "
+            f"or give a file of two classes, or --no-control"
+        )
+    check_pairs(texts, *two_classes(texts, None, None))
+    return texts
 
 
 def one_against_rest(texts: LabeledTexts, positive: str) -> LabeledTexts:

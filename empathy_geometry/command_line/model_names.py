@@ -38,7 +38,7 @@ def folder_name(model: str) -> str:
         ('org--model-1b', 'mine', 'a-random-weights-seed-0')
     """
     name = Path(model).name if Path(model).is_absolute() or model.startswith((".", "~")) else model
-    return re.sub(r"[^\w.]+", "-", name.strip("/").replace("/", "--")).replace("---", "--").strip("-") or "model"
+    return re.sub(r"[^\w.-]+", "-", name.strip("/").replace("/", "--")).strip("-.") or "model"
 
 
 def files_of(model: str) -> dict[str, int]:

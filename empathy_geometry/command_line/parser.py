@@ -3,7 +3,7 @@
 import argparse
 
 from empathy_geometry.command_line.exit_codes import EXPLAINED
-from empathy_geometry.command_line.inputs import CONCEPTS
+from empathy_geometry.command_line.inputs import CONCEPTS, PAIRS
 from empathy_geometry.command_line.model_names import MODELS_FOLDER
 from empathy_geometry.models.embedded_model import EMBEDDED_NAME
 
@@ -15,7 +15,7 @@ an artefact? Every number comes with an interval, and beside what one would have
 _TOP_EXAMPLES = f"""\
 examples:
   python -m empathy_geometry bandwidth                            the embedded model, packaged empathy pairs (10 min)
-  python -m empathy_geometry bandwidth --quick --output try       the same, smaller (2 min)
+  python -m empathy_geometry bandwidth --quick --output try       the same, smaller and faster
   python -m empathy_geometry bandwidth --texts mine.jsonl --models gpt2 ./my-model
   python -m empathy_geometry tripartite --texts my.json --output out
   python -m empathy_geometry compare --models ./base ./base-instruct --random-weights --output pair
@@ -34,8 +34,8 @@ scenario is what is left out, resampled and permuted, so it needs every class. A
 
 _BANDWIDTH = """\
 Bandwidth of a concept: dimensionality x steering range, both with intervals, beside a control concept, text-only
-baselines, shuffled labels and random directions. With more than two classes and no --positive each class is measured
-against the rest.
+baselines, shuffled labels and random directions. With more than two classes each is measured
+against the rest; with --negative CLASS, each other class against that one.
 """
 
 _TRIPARTITE = """\
@@ -226,7 +226,7 @@ def _bandwidth_texts(p: argparse.ArgumentParser) -> None:
     control.add_argument(
         "--control",
         metavar="FILE|NAME",
-        help=f"control concept: a file of two classes, or one of {', '.join(CONCEPTS)} (default: formality; humor "
+        help=f"control concept: a file of two classes, or one of {', '.join(PAIRS)} (default: formality; humor "
         f"where that is the concept)",
     )
     control.add_argument("--no-control", action="store_true", help="measure no control concept")
