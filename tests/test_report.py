@@ -5,12 +5,14 @@ import re
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from small_result import HOSTILE, readable_json, small_bandwidth, small_json
 
 import empathy_geometry as eg
 from empathy_geometry.plots.reading import read_estimate
 from empathy_geometry.report.assemble import assemble
+from empathy_geometry.report.document import Table
 from empathy_geometry.report.markdown import escape
 from empathy_geometry.report.result_folder import read_folder
 from empathy_geometry.report.shapes import find_estimates, find_shapes
@@ -183,9 +185,11 @@ def test_planted_beside_measured_is_refused_and_named(tmp_path):
         eg.report(folder)
     assert not list(folder.glob("*report*"))
     alone = write(tmp_path / "planted", planted, "PLANTED_bandwidth.json")
-    with pytest.raises(ValueError, match=r"not measured: PLANTED_bandwidth\.json"):
+    with pytest.raises(ValueError, match=r"PLANTED_bandwidth\.json planted, bandwidth\.json measured"):
         small_bandwidth().save(alone)
-    assert [p.name for p in alone.iterdir()] == ["PLANTED_bandwidth.json"]
+    # What was measured is kept, but not reported on.
+    assert json.loads((alone / "bandwidth.json").read_text()) == small_json()
+    assert not list(alone.glob("*report*"))
 
 
 @pytest.mark.parametrize(
@@ -311,6 +315,28 @@ def test_pages_break_between_blocks(folder):
         body = page.removesuffix(str(number)).removesuffix(" ").removesuffix("Bandwidth: tiny-llama").strip()
         assert len(body) > 40, f"page {number} is nearly empty: {body!r}"
         assert not body.endswith(headings), f"page {number} ends with a heading"
+
+
+def test_tables_of_any_size_fit_the_page():
+    from fpdf import FPDF
+
+    from empathy_geometry.report.document import Document
+    from empathy_geometry.report.drawing import Drawings
+    from empathy_geometry.report.pdf import _Pages
+
+    pages = _Pages(FPDF(), Document("t", False, "", ()), Drawings(planted=False))
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        n_columns = int(rng.integers(1, 14))
+        longest = int(rng.choice([3, 30, 900]))
+        rows = [
+            [("ab " if rng.random() < 0.5 else "w") * int(rng.integers(longest)) for _ in range(n_columns)]
+            for _ in "123"
+        ]
+        columns = tuple(f"column_{'x' * int(rng.integers(12))}" for _ in range(n_columns))
+        assert sum(pages.widths(columns, rows, 8)) <= pages.pdf.epw
+        pages.table(Table("heading", columns, tuple(map(tuple, rows))), 8)
+    assert pages.pdf.output()[:5] == b"%PDF-"
 
 
 def test_saving_writes_the_report_of_the_folder(tmp_path):

@@ -90,7 +90,7 @@ def _direction_name(item: Found) -> str:
 
 
 def _transfer_table(item: Found) -> Table:
-    names = [str(n) for n in item.fields["names"]]
+    names = [str(n).replace("_", " ") for n in item.fields["names"]]
     rows = tuple(
         (name, *(cell(c) if isinstance(c, Mapping) else cell(float(c)) for c in row))
         for name, row in zip(names, item.fields["auroc"], strict=True)

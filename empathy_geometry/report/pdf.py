@@ -14,7 +14,7 @@ from empathy_geometry.report.result_folder import PLANTED
 _FONT = "DejaVu"
 _INK, _MUTED, _WARNING = (27, 31, 39), (87, 93, 104), (163, 68, 0)
 _MOST_ROWS = 400
-_MOST_CHARACTERS = 600
+_MOST_LINES = 30
 _PICTURE_WIDTH = 118.0
 _MILLIMETRES = 25.4
 
@@ -131,7 +131,7 @@ class _Pages:
         if not table.rows:
             return
         self.heading(table.title, 12 if not table.appendix else 10)
-        rows = [[_clipped(self.known(c)) for c in row] for row in table.rows[:_MOST_ROWS]]
+        rows = [[self.known(c) for c in row] for row in table.rows[:_MOST_ROWS]]
         self.pdf.set_draw_color(200, 202, 207)
         from fpdf.fonts import FontFace
 
@@ -149,7 +149,7 @@ class _Pages:
         ) as grid:
             grid.row([self.known(c) for c in table.columns])
             for row in rows:
-                grid.row(row)
+                grid.row([self.clipped(text, width) for text, width in zip(row, widths, strict=True)])
         self.pdf.ln(1.5)
         if len(table.rows) > _MOST_ROWS:
             self.text(f"{len(table.rows) - _MOST_ROWS} further rows are in the JSON and in the HTML report.", 8)
@@ -165,14 +165,21 @@ class _Pages:
             texts = [name, *(row[i] for row in rows[:200])]
             words = [self.pdf.get_string_width(w) for t in texts for w in (t.split() or [""])]
             least.append(min(max(words), 42.0) + 3.6)
-            wanted.append(max(least[-1], min(max(self.pdf.get_string_width(t) for t in texts), 78.0) + 3.6))
-        page = float(self.pdf.epw)
+            wanted.append(max(least[-1], min(max(self.pdf.get_string_width(t) for t in texts), 110.0) + 3.6))
+        # A hair less than the page, so that rounding never makes the sum too wide.
+        page = 0.9999 * float(self.pdf.epw)
         if sum(wanted) <= page:
             return wanted
         if sum(least) >= page:
             return [page * w / sum(least) for w in least]
         share = (page - sum(least)) / (sum(wanted) - sum(least))
         return [a + share * (b - a) for a, b in zip(least, wanted, strict=True)]
+
+    def clipped(self, text: str, width: float) -> str:
+        """A cell's text, cut where it would fill more than a page's share of lines; the JSON has the rest."""
+        room = _MOST_LINES * max(width - 3.6, 2.0) * 0.7
+        length = self.pdf.get_string_width(text)
+        return text if length <= room else text[: int(len(text) * room / length)] + " ..."
 
     def known(self, text: str) -> str:
         """Text with a box for each character that the font lacks; the HTML report has them."""
@@ -193,7 +200,3 @@ def _add_fonts(pdf: Any) -> frozenset[int]:
             found = set(font.getBestCmap())
         known = found if known is None else known & found
     return frozenset(known or ())
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 4] + " ..."

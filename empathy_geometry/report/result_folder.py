@@ -71,14 +71,6 @@ def check_one_kind(studies: Sequence[SavedStudy]) -> None:
         )
 
 
-def refuse_other_kind(folder: str | Path, kind: str) -> None:
-    """Raise ValueError, with the files' names, if a result of another kind than this lies in the folder already."""
-    studies = [s for path in sorted(Path(folder).glob("*.json")) if (s := _read(path)) is not None]
-    found = [s.path.name for s in studies if s.provenance["kind"] != kind]
-    if found:
-        raise ValueError(f"{folder} holds results that are not {kind}: {', '.join(found)}; save into another folder")
-
-
 def _read(path: Path) -> SavedStudy | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

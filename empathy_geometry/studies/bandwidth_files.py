@@ -17,7 +17,6 @@ from empathy_geometry.report.build import Format, report
 from empathy_geometry.report.document import Picture
 from empathy_geometry.report.drawing import Drawings
 from empathy_geometry.report.markdown import escape
-from empathy_geometry.report.result_folder import refuse_other_kind
 from empathy_geometry.studies.result_files import file_stem, title
 
 if TYPE_CHECKING:
@@ -34,11 +33,11 @@ def save_bandwidth(result: "Bandwidth", folder: str | Path) -> Path:
         The folder.
 
     Raises:
-        ValueError: the folder holds results of the other kind (planted, measured); nothing is written.
+        ValueError: the folder holds results of the other kind (planted, measured), or damaged ones, so that there is no
+            report of it (everything else is written by then).
         ImportError: matplotlib is missing (JSON is written by then).
     """
     folder, kind = Path(folder), result.provenance.kind
-    refuse_other_kind(folder, kind)
     stem = file_stem("bandwidth", kind)
     write_json(folder / f"{stem}.json", result.to_dict())
     pictures = _pictures(result)
