@@ -4,7 +4,7 @@ import numpy as np
 
 from empathy_geometry.evaluation.baselines import baseline_scores
 from empathy_geometry.evaluation.cross_validation import cross_validate
-from empathy_geometry.evaluation.erasure import erasure
+from empathy_geometry.evaluation.erasure import Erasure, erasure
 from empathy_geometry.evaluation.metrics import auroc
 from empathy_geometry.foundation._types import StrArray
 from empathy_geometry.geometry.probes import Probe
@@ -20,6 +20,8 @@ DESIGN = (
     "statements (none, emotion), {} and calm statements (none, none). Statements and responses differ in more than "
     "these two labels, so the two are never alone in either row or column"
 )
+
+FRESH = "; the controls hold where erasure takes more than half of the erased concept in scenarios it was not fitted to"
 
 
 def emotion(setup: Setup) -> Section:
@@ -62,8 +64,8 @@ def emotion(setup: Setup) -> Section:
             found.surviving,
             f"AUROC before {found.target}, after {found.target_without_concept}; words alone {best_baseline(words)}",
             control,
-            survival(found.surviving, controls_hold=found.conclusive),
-            SURVIVAL,
+            survival(found.surviving, controls_hold=_controls_hold(found)),
+            SURVIVAL + FRESH,
             note,
         ),
         Finding(
@@ -75,13 +77,19 @@ def emotion(setup: Setup) -> Section:
             f"AUROC before {reverse.target}, after {reverse.target_without_concept}",
             f"positive control: empathy erased {reverse.concept_without_concept}, in fresh scenarios "
             f"{reverse.fresh_control}",
-            survival(reverse.surviving, controls_hold=reverse.conclusive),
-            SURVIVAL,
+            survival(reverse.surviving, controls_hold=_controls_hold(reverse)),
+            SURVIVAL + FRESH,
         ),
         _transfer(setup),
     )
     numbers = {"erasure": found.to_dict(), "reverse": reverse.to_dict(), "words": evaluation_numbers(words)}
     return Section("emotion", "Empathy against emotion", lines, numbers)
+
+
+def _controls_hold(found: Erasure) -> bool:
+    """Held-out AUROC after erasure is 1/2 by theorem; fresh scenarios show whether the concept is really gone."""
+    left, there = found.fresh_control.value - 0.5, found.concept.value - 0.5
+    return found.conclusive and left < 0.5 * there
 
 
 def _scenarios(prompts: tuple[str, ...] | None, groups: StrArray, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where in the response can the type be read? Quarters of its tokens, each beside the words of that quarter."""
+"""Where in the response can the type be read? Quarters of its tokens, each beside the words up to its end."""
 
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.nulls import holm
@@ -19,7 +19,7 @@ def quartiles(setup: Setup) -> Section:
     tests = []
     for quarter in range(4):
         x = acts.layer(setup.at, pos=quarter).double().numpy()
-        words = [quarter_of(text, quarter) for text in acts.texts.responses]
+        words = [words_until(text, quarter) for text in acts.texts.responses]
         evaluations.append(
             cross_validate(setup.probe, x, acts.labels, texts=words, groups=acts.groups, seed=setup.seed)
         )
@@ -41,7 +41,7 @@ def quartiles(setup: Setup) -> Section:
         lines.append(
             Finding(
                 f"quartile {quarter + 1}",
-                f"the type can be read in quarter {quarter + 1} of the response, beyond that quarter's words",
+                f"the type can be read in quarter {quarter + 1} of the response, beyond the words so far",
                 "-",
                 "AUROC",
                 e.auroc,
@@ -59,13 +59,14 @@ def quartiles(setup: Setup) -> Section:
     return Section("quartiles", "Quarters of the response", tuple(lines), numbers)
 
 
-def quarter_of(text: str, quarter: int) -> str:
-    """The words of one quarter of a text, as nearly as words and tokens agree.
+def words_until(text: str, quarter: int) -> str:
+    """The words of a text up to the end of a quarter, as nearly as words and tokens agree.
+
+    A later quarter attends to the earlier ones, so a baseline that saw its own words only would see less.
 
     Example:
-        >>> [quarter_of("a b c d e f", q) for q in range(4)]
-        ['a b', 'c', 'd', 'e f']
+        >>> [words_until("a b c d e f", q) for q in range(4)]
+        ['a b', 'a b c', 'a b c d', 'a b c d e f']
     """
     words = text.split()
-    cuts = [round(q * len(words) / 4) for q in range(5)]
-    return " ".join(words[cuts[quarter] : cuts[quarter + 1]] or words[-1:])
+    return " ".join(words[: max(1, round((quarter + 1) * len(words) / 4))])
