@@ -11,7 +11,15 @@ from nbclient import NotebookClient
 def executed(path: Path) -> nbformat.NotebookNode:
     """The notebook with fresh outputs; raises `nbclient.exceptions.CellExecutionError` where a cell fails."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=600, startup_timeout=300, kernel_name="python3", record_timing=False)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=600,
+        startup_timeout=300,
+        iopub_timeout=60,  # after 4 seconds, the default, outputs of a busy machine are dropped without an error
+        record_timing=False,
+        coalesce_streams=True,
+    )
     # Small matrices on two threads of a busy machine can take a hundred times longer than on one.
     return client.execute(cwd=str(path.parent), env={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **os.environ})
 

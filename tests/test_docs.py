@@ -152,6 +152,7 @@ def test_what_a_page_shows_is_there(page: Path) -> None:
     shown = re.findall(r"literalinclude\} (\S+)", text) + re.findall(r"!\[[^\]]+\]\((\S+?)\)", text)
     assert [name for name in shown if not (DOCS / name).is_file()] == []
     assert "(run docs/run_page.py)" not in text
+    assert not re.search(r"^(TABLE|TODO|TBD)$", text, re.MULTILINE)
 
 
 def test_readme_and_site_show_one_run_of_the_demo() -> None:

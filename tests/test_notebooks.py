@@ -41,7 +41,7 @@ def test_outputs_are_committed_in_order_and_small(path: Path):
     assert [c.execution_count for c in code] == list(range(1, len(code) + 1))
     assert not any(o.output_type == "error" for c in code for o in c.outputs)
     assert "text/html" in outputs(code)
-    assert "image/png" in outputs(code)
+    assert path.stem != "pitfalls" or "image/png" in outputs(code)
     assert path.stat().st_size < 400_000
 
 
