@@ -49,6 +49,7 @@ from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
 from empathy_geometry.studies.compare import Comparison, compare
 from empathy_geometry.studies.depth_profile import DepthProfile, depth_profile
 from empathy_geometry.studies.planted_run import PlantedRun, planted_run
+from empathy_geometry.studies.tripartite.concept_study import concept_study
 from empathy_geometry.studies.tripartite.result import Tripartite
 from empathy_geometry.studies.tripartite.study import tripartite
 from empathy_geometry.texts.families import family_folds, family_split
@@ -102,6 +103,7 @@ __all__ = [
     "causal_effects",
     "coherence",
     "compare",
+    "concept_study",
     "cross_validate",
     "crossings",
     "d_prime",

@@ -13,8 +13,10 @@ from tiny_models import tiny_tokenizer
 
 import empathy_geometry as eg
 from empathy_geometry.command_line import main
+from empathy_geometry.command_line.bandwidth_command import ask
 from empathy_geometry.command_line.inputs import CONCEPTS, fewer_scenarios, one_against_rest, read_texts
 from empathy_geometry.command_line.model_names import MODELS_FOLDER, expand_models, folder_name
+from empathy_geometry.command_line.parser import build_parser
 from empathy_geometry.command_line.run_record import RunRecord
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.studies.planted_checks import PARTS
@@ -243,6 +245,52 @@ def test_triplets_in_the_reference_layout_go_into_the_study_as_they_are(folder, 
     assert capsys.readouterr().out.count("the table") == 2
 
 
+@pytest.mark.parametrize("classes", [("warm", "plain"), ("warm", "plain", "curt", "odd")])
+def test_texts_of_any_classes_go_through_the_study_by_one_command(classes, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("empathy_geometry.studies.tripartite.agreement._SHUFFLES", 5)  # of twenty, for time
+    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command._QUICK_PERMUTATIONS", 19)
+    texts = write_pairs(tmp_path / "mine.jsonl", classes=classes)
+    out = tmp_path / "out"
+    command = ["tripartite", "--texts", str(texts), "--output", str(out), "--quick", "--models", str(folder), "--quiet"]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"Concept study of {', '.join(classes)} in ")
+    assert "Left out\n  emotion: it asks of empathy" in told
+    saved = json.loads((out / "tiny" / "concept_study" / "concept_study.json").read_text())
+    assert (saved["study"], saved["provenance"]["settings"]["quick"]) == ("concept_study", True)
+    names = {s["name"] for s in saved["sections"]}
+    assert {"formality", "length", "quartiles", "emergence", "clusters", "agreement", "cosines"} < names
+    assert {"shuffled_labels", "random_weights"} < names
+    # The classes differ in a word, so that whatever can be read is no more than that.
+    told_apart = [f["verdict"] for f in saved["table"] if f["key"].startswith("classification")]
+    assert len(told_apart) == (1 if len(classes) == 2 else 7)
+    assert "supported" not in told_apart
+    report = ["report", "--input", str(out), "--output", str(tmp_path / "rep"), "--format", "md", "--quiet"]
+    assert main(report) == 0
+    text = (tmp_path / "rep" / "report.md").read_text()
+    assert f"Concept study of {' - '.join(classes)}" in text
+    assert "Tripartite" not in text
+
+
+def test_some_classes_of_a_packaged_concept_can_be_named(folder, tmp_path, monkeypatch):
+    asked = {}
+
+    def study(model, texts, **options):
+        asked.update(options, classes_there=texts.classes)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.tripartite", study)
+    command = ["tripartite", "--concept", "emotion", "--classes", "joy", "calm", "--output", str(tmp_path / "o")]
+    assert main([*command, "--models", str(folder), "--quiet"]) == 2
+    assert asked["classes"] == ["joy", "calm"]
+    assert len(asked["classes_there"]) == 5
+    assert asked["folder"] == tmp_path / "o" / "tiny" / "concept_study" / "sections"
+    # Bandwidth of two of five classes is theirs, not that of each against the rest.
+    arguments = build_parser().parse_args(["bandwidth", "--concept", "emotion", "--classes", "joy", "calm"])
+    questions, _ = ask(arguments)
+    assert [(q.positive, q.negative) for q in questions] == [("joy", "calm")]
+
+
 @pytest.mark.slow
 def test_tripartite_runs_on_a_users_triplets_by_one_command(folder, tmp_path, capsys):
     some = eg.datasets.empathy_triplets()
@@ -275,6 +323,23 @@ def test_a_dry_run_lies_apart_from_measurements(tmp_path, monkeypatch, capsys):
     assert Path("PLANTED_report/PLANTED_report.md").read_text().startswith("# PLANTED")
 
 
+def test_a_dry_run_of_other_classes_is_of_those_classes(tmp_path, monkeypatch, capsys):
+    asked = {}
+
+    def planted(**options):
+        asked.update(options)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.planted_tripartite", planted)
+    command = ["tripartite", "--planted", "--concept", "humor", "--output", str(tmp_path)]
+    assert main(command) == 2
+    assert sorted(asked["classes"]) == ["humorous", "plain"]
+    assert asked["folder"] == tmp_path / "PLANTED_concept_study" / "sections"
+    assert main(["tripartite", "--planted", "--output", str(tmp_path)]) == 2
+    assert asked["classes"] == ("cognitive", "affective", "instrumental")
+    assert asked["folder"] == tmp_path / "PLANTED_tripartite" / "sections"
+
+
 def _one_part(**options):
     return planted_run(parts={"dimensionality": PARTS["dimensionality"]}, **options)
 
@@ -297,7 +362,9 @@ def test_one_failing_model_does_not_end_the_others(measured, folder, capsys):
         (["bandwidth", "--concept", "nothing"], "invalid choice"),
         (["bandwidth", "--layer", "deep"], "must be 'nested', 'embed' or an index"),
         (["bandwidth", "--models", "no/such-model", "--concept", "humor", "--quick"], "cannot load model"),
-        (["tripartite", "--concept", "humor"], "invalid choice"),
+        (["tripartite", "--concept", "nothing"], "invalid choice"),
+        (["tripartite", "--concept", "humor", "--classes", "humorous", "sad"], "has no 'sad'; it has ['humorous',"),
+        (["bandwidth", "--concept", "emotion", "--classes", "joy", "sad"], "has no 'sad'; it has ['anger', 'calm',"),
         (["compare"], "say what to compare"),
         (["compare", "--input", "nowhere"], "there is no nowhere"),
         (["report", "--input", "nowhere"], "there is no nowhere"),
@@ -324,6 +391,8 @@ def test_texts_that_cannot_be_measured_are_named_before_a_model_is_loaded(tmp_pa
     assert main(["bandwidth", "--texts", str(broken), "--output", str(tmp_path / "o")]) == 2
     assert "not complete JSON" in capsys.readouterr().err
     three = write_pairs(tmp_path / "three.jsonl", classes=("warm", "plain", "curt"))
+    assert main(["tripartite", "--texts", str(few), "--output", str(tmp_path / "o")]) == 2
+    assert "needs at least 12 scenarios, got 5" in capsys.readouterr().err
     assert main(["bandwidth", "--texts", str(three), "--positive", "hot", "--output", str(tmp_path / "o")]) == 2
     assert "is no class of three" in capsys.readouterr().err
 

@@ -9,11 +9,11 @@ from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.result_file import one_kind, read_result
 from empathy_geometry.models.random_weights import randomise_weights
 from empathy_geometry.studies.bandwidth import measure_bandwidth
 from empathy_geometry.studies.compare import compare
 from empathy_geometry.studies.planted_run import planted_bandwidth
-from empathy_geometry.studies.result_files import one_kind, read_result
 
 N_BLOCKS, PER_BLOCK = 30, 2
 
@@ -168,10 +168,10 @@ def test_planted_and_measured_are_refused_and_so_is_anything_else(tmp_path):
     with pytest.raises(ValueError, match=r"holds no bandwidth\.json"):
         compare([tmp_path, tmp_path])
     (tmp_path / "bandwidth.json").write_text('{"study": "bandwidth"')
-    with pytest.raises(ValueError, match="not complete JSON"):
+    with pytest.raises(ValueError, match="not whole JSON"):
         read_result(tmp_path / "bandwidth.json")
     (tmp_path / "bandwidth.json").write_text('{"study": "bandwidth", "provenance": {"kind": "guessed"}}')
-    with pytest.raises(ValueError, match="measured or planted"):
+    with pytest.raises(ValueError, match="whether it is "):
         read_result(tmp_path / "bandwidth.json")
     old = synthetic("a")
     del old["concept"]["replicates"]

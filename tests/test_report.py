@@ -181,7 +181,7 @@ def test_planted_beside_measured_is_refused_and_named(tmp_path):
     planted = small_json()
     planted["provenance"]["kind"] = "planted"
     write(folder, planted, "other.json")
-    with pytest.raises(ValueError, match=r"other\.json planted, bandwidth\.json measured"):
+    with pytest.raises(ValueError, match=r"other\.json is planted, bandwidth\.json is measured"):
         eg.report(folder)
     assert not list(folder.glob("*report*"))
     alone = write(tmp_path / "planted", planted, "PLANTED_bandwidth.json")

@@ -242,8 +242,18 @@ def invented() -> CausalEffects:
 
 def test_bad_input_is_named_before_anything_runs(model):
     triplets = eg.datasets.empathy_triplets()
-    with pytest.raises(ValueError, match=r"lacks the class\(es\) \['affective', 'cognitive', 'instrumental'\]"):
-        eg.tripartite(model, eg.datasets.formality_pairs())
+    with pytest.raises(ValueError, match=r"lacks the class\(es\) \['polite'\]; it has \['casual', 'formal'\]"):
+        eg.tripartite(model, eg.datasets.formality_pairs(), classes=["formal", "polite"])
+    with pytest.raises(ValueError, match=r"two different classes at least, got \['formal'\]"):
+        eg.tripartite(model, eg.datasets.formality_pairs(), classes=["formal"])
+    with pytest.raises(TypeError, match="classes must be a list"):
+        eg.tripartite(model, triplets, classes="cognitive")
+    with pytest.raises(ValueError, match="emotion belong to the study of cognitive, affective, instrumental"):
+        eg.tripartite(model, eg.datasets.humor_pairs(), emotion=eg.datasets.emotion_statements())
+    with pytest.raises(ValueError, match="section 'languages' cannot be run: its parallel texts are of the three"):
+        eg.tripartite(model, eg.datasets.humor_pairs(), sections=["length", "languages"])
+    with pytest.raises(TypeError, match="must be LabeledTexts"):
+        eg.concept_study(model, "mine.jsonl")
     with pytest.raises(ValueError, match="at least 12 scenarios, got 5"):
         eg.tripartite(model, subset(triplets, 5))
     with pytest.raises(ValueError, match="1 lack one, such as"):

@@ -9,11 +9,10 @@ from typing import Any
 from empathy_geometry import __version__
 from empathy_geometry.command_line.console import Console
 from empathy_geometry.command_line.inputs import (
+    asked_texts,
     control_texts,
     fewer_scenarios,
-    named_texts,
     one_against_rest,
-    read_texts,
 )
 from empathy_geometry.command_line.model_names import folder_name
 from empathy_geometry.command_line.models_in_turn import ModelPlan, in_turn, plan_models
@@ -82,9 +81,9 @@ def ask(arguments: argparse.Namespace) -> tuple[list[Question], LabeledTexts | N
     Raises:
         ValueError, FileNotFoundError: texts that cannot be used.
     """
-    mine = arguments.texts is not None
-    texts = read_texts(arguments.texts, arguments.classes) if mine else named_texts(arguments.concept)
-    concept = None if mine else arguments.concept
+    texts = asked_texts(arguments.texts, arguments.concept, arguments.classes)
+    texts = texts.where(label=arguments.classes) if arguments.classes else texts
+    concept = None if arguments.texts is not None else arguments.concept
     control = None
     if not arguments.no_control:
         other = "humor" if concept == "formality" else "formality"

@@ -78,6 +78,23 @@ def control_texts(name: str) -> LabeledTexts:
     return texts
 
 
+def asked_texts(path: str | None, concept: str, classes: Sequence[str] | None) -> LabeledTexts:
+    """The texts of --texts, else of --concept.
+
+    In a file of one record for each scenario `classes` are keys, in one of a record for each text they are labels.
+
+    Raises:
+        FileNotFoundError, ValueError: texts that cannot be read, or a class that does not occur.
+    """
+    texts = named_texts(concept) if path is None else read_texts(path, classes)
+    missing = sorted(set(classes or ()) - set(texts.classes))
+    if missing:
+        raise ValueError(
+            f"--classes: {texts.name} has no {', '.join(map(repr, missing))}; it has {list(texts.classes)}"
+        )
+    return texts
+
+
 def one_against_rest(texts: LabeledTexts, positive: str) -> LabeledTexts:
     """The same texts with two classes: `positive`, and "not ..." for all others of the scenario.
 

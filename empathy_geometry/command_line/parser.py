@@ -17,7 +17,7 @@ examples:
   python -m empathy_geometry bandwidth                            the embedded model, packaged empathy pairs (10 min)
   python -m empathy_geometry bandwidth --quick --output try       the same, smaller and faster
   python -m empathy_geometry bandwidth --texts mine.jsonl --models gpt2 ./my-model
-  python -m empathy_geometry tripartite --texts my.json --output out
+  python -m empathy_geometry tripartite --texts my.jsonl --output out
   python -m empathy_geometry compare --models ./base ./base-instruct --random-weights --output pair
   python -m empathy_geometry compare --input results/a results/b
   python -m empathy_geometry report --input results
@@ -42,6 +42,9 @@ _TRIPARTITE = """\
 Three kinds of empathy (cognitive, affective, instrumental): every test of the reference study, each beside its
 baseline, null and interval, with a verdict for each claim. --texts takes the reference study's JSON layout unchanged:
 {"triplets": [{"id", "scenario", "cognitive", "affective", "instrumental"}, ...]}.
+
+Texts of any other two or more classes get every test that is not about empathy, and a list of those that were left out;
+their results are called concept_study.json and concept_study.md.
 """
 
 _COMPARE = """\
@@ -132,21 +135,25 @@ def _bandwidth(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _tripartite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     examples = """\
   python -m empathy_geometry tripartite --output results
-  python -m empathy_geometry tripartite --texts my.json --output out
+  python -m empathy_geometry tripartite --texts my.jsonl --output out
+  python -m empathy_geometry tripartite --texts my.csv --classes warm plain curt --quick
+  python -m empathy_geometry tripartite --concept humor --output out
   python -m empathy_geometry tripartite --no-causal --models ./my-model
 """
-    p = _add(commands, "tripartite", "three kinds of empathy, claim by claim", _TRIPARTITE, examples)
+    p = _add(commands, "tripartite", "three kinds of empathy, or any classes, claim by claim", _TRIPARTITE, examples)
     _models(p, random_weights=False)
     texts = p.add_argument_group("texts")
     chosen = texts.add_mutually_exclusive_group()
-    chosen.add_argument("--texts", metavar="FILE", help="your own triplets (default: the packaged ones)")
+    chosen.add_argument(
+        "--texts", metavar="FILE", help="your own texts of two or more classes; see below for the layout"
+    )
     chosen.add_argument(
         "--concept",
-        choices=("empathy_triplets", "matched_triplets"),
+        choices=tuple(CONCEPTS),
         default="empathy_triplets",
-        help="packaged triplets (default: %(default)s)",
+        help="packaged texts (default: %(default)s)",
     )
-    texts.add_argument("--classes", nargs="+", metavar="KEY", help="keys that hold the texts of the classes")
+    _classes(texts)
     _run(p)
     p.add_argument("--no-causal", action="store_true", help="leave out the causal section, by far the longest")
     p.add_argument("--no-random-weights", action="store_true", help="leave out the random-weights control")
@@ -219,7 +226,7 @@ def _bandwidth_texts(p: argparse.ArgumentParser) -> None:
     chosen.add_argument(
         "--concept", choices=tuple(CONCEPTS), default="empathy", help="packaged texts (default: %(default)s)"
     )
-    texts.add_argument("--classes", nargs="+", metavar="KEY", help="keys that hold the texts of the classes")
+    _classes(texts)
     texts.add_argument("--positive", metavar="CLASS", help="the concept's class (default: the first one)")
     texts.add_argument("--negative", metavar="CLASS", help="the neutral class (default: the other one, or the rest)")
     control = texts.add_mutually_exclusive_group()
@@ -242,6 +249,16 @@ def _bandwidth_texts(p: argparse.ArgumentParser) -> None:
         metavar=("SOURCE", "ID"),
         help="a sparse autoencoder of the model to hold against the concept: a folder in SAELens's format, or a "
         "release and the id of one of its SAEs; its layer is read too",
+    )
+
+
+def _classes(texts: "argparse._ArgumentGroup") -> None:
+    texts.add_argument(
+        "--classes",
+        nargs="+",
+        metavar="CLASS",
+        help="which classes to study (default: all); in a file with one record for each scenario, the keys that hold "
+        "their texts",
     )
 
 

@@ -7,9 +7,19 @@ from empathy_geometry.command_line.console import Console
 from empathy_geometry.command_line.exit_codes import DONE
 from empathy_geometry.command_line.model_names import folder_name
 from empathy_geometry.foundation.provenance import write_json
-from empathy_geometry.studies.result_files import PLANTED, find_results, one_kind
+from empathy_geometry.foundation.result_file import PLANTED, one_kind
+from empathy_geometry.studies.result_files import find_results
 
-_STUDIES = ("bandwidth", "tripartite", "compare", "depth_profile", "planted", "causal_effects", "sae_agreement")
+_STUDIES = (
+    "bandwidth",
+    "tripartite",
+    "concept_study",
+    "compare",
+    "depth_profile",
+    "planted",
+    "causal_effects",
+    "sae_agreement",
+)
 
 
 def run_report(arguments: argparse.Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""`tripartite`: the study for every model."""
+"""`tripartite`: the study of three kinds of empathy, or of any classes, for every model."""
 
 import argparse
 from collections.abc import Callable
@@ -9,11 +9,13 @@ from typing import Any
 from empathy_geometry import __version__
 from empathy_geometry.command_line.console import Console
 from empathy_geometry.command_line.exit_codes import DONE
-from empathy_geometry.command_line.inputs import fewer_scenarios, named_texts, read_texts
+from empathy_geometry.command_line.inputs import asked_texts, fewer_scenarios
 from empathy_geometry.command_line.models_in_turn import ModelPlan, in_turn, plan_models
 from empathy_geometry.command_line.run_record import RunRecord
 from empathy_geometry.studies.tripartite.planted import planted_tripartite
+from empathy_geometry.studies.tripartite.sets import study_texts
 from empathy_geometry.studies.tripartite.study import tripartite
+from empathy_geometry.studies.tripartite.subject import Subject
 
 _QUICK_SCENARIOS, _QUICK_PERMUTATIONS = 40, 99
 
@@ -21,12 +23,13 @@ _QUICK_SCENARIOS, _QUICK_PERMUTATIONS = 40, 99
 def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
     """Measure, or dry-run with planted data."""
     output = Path(arguments.output)
-    if arguments.planted:
-        return _planted(arguments, console, output)
-    mine = arguments.texts is not None
-    texts = read_texts(arguments.texts, arguments.classes) if mine else named_texts(arguments.concept)
+    texts = asked_texts(arguments.texts, arguments.concept, arguments.classes)
     if arguments.quick:
         texts = fewer_scenarios(texts, _QUICK_SCENARIOS)
+    # What is wrong with the texts is said before a model is loaded.
+    subject = study_texts(texts, {}, arguments.classes).subject
+    if arguments.planted:
+        return _planted(arguments, console, output, subject)
     # Without causal tests and with fewer permutations a quick run shows that everything works, not how things are.
     options: dict[str, Any] = {
         "causal": not (arguments.no_causal or arguments.quick),
@@ -34,10 +37,12 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
     }
     if arguments.quick:
         options["n_permutations"] = _QUICK_PERMUTATIONS
+    asked: dict[str, Any] = {} if subject.is_empathy else {"classes": list(subject.classes)}
 
     def measure(plan: ModelPlan, model: Callable[[], Any]) -> None:
         request = plan.request() | {
-            "study": "tripartite",
+            "study": subject.study,
+            **asked,
             "texts": texts.sha256,
             "layer": arguments.layer,
             "position": arguments.position,
@@ -47,12 +52,12 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
             "version": __version__,
         }
         # Beside a bandwidth result of the same model, whose record lies in the folder itself.
-        folder = plan.folder / "tripartite"
+        folder = plan.folder / subject.study
         record = RunRecord(folder, request, restart=arguments.restart)
         table = record.table
         if table is None:
             hooked = model()
-            console.status(f"measuring {', '.join(texts.classes)} on {len(texts)} texts")
+            console.status(f"measuring {', '.join(subject.classes)} on {len(texts)} texts")
             result = tripartite(
                 hooked,
                 texts,
@@ -61,6 +66,7 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
                 folder=folder / "sections",
                 seed=arguments.seed,
                 progress=console.progress,
+                **asked,
                 **options,
             )
             settings = {**result.provenance.settings, "quick": arguments.quick}
@@ -70,15 +76,17 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
             record.finish(table)
         else:
             console.status(f"kept from an earlier run: {folder}")
-        console.result(f"{table}\n\ntripartite.json, tripartite.md and figures are in {folder}/\n")
+        console.result(f"{table}\n\n{subject.study}.json, {subject.study}.md and figures are in {folder}/\n")
 
     return in_turn(plan_models(arguments, output), measure, console)
 
 
-def _planted(arguments: argparse.Namespace, console: Console, output: Path) -> int:
-    folder = output / "PLANTED_tripartite"
+def _planted(arguments: argparse.Namespace, console: Console, output: Path, subject: Subject) -> int:
+    stem = f"PLANTED_{subject.study}"
+    folder = output / stem
     console.status("planted activations through the whole study")
     result = planted_tripartite(
+        classes=subject.classes,
         n_scenarios=20 if arguments.quick else 40,
         n_permutations=99 if arguments.quick else 199,
         folder=folder / "sections",
@@ -86,5 +94,5 @@ def _planted(arguments: argparse.Namespace, console: Console, output: Path) -> i
         progress=console.progress,
     )
     result.save(folder)
-    console.result(f"{result}\n\nPLANTED_tripartite.json and PLANTED_tripartite.md are in {folder}/\n")
+    console.result(f"{result}\n\n{stem}.json and {stem}.md are in {folder}/\n")
     return DONE

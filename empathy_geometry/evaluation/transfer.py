@@ -9,8 +9,9 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.classification import MISSING, Classification, classification
 from empathy_geometry.evaluation.metrics import auroc
 from empathy_geometry.evaluation.selection import candidates, fit_and_score, select
-from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Seed
-from empathy_geometry.foundation._validation import as_rng, check_choice
+from empathy_geometry.evaluation.transfer_ratio import transfer_ratio
+from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
+from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.texts.splits import Fold, grouped_folds
@@ -22,8 +23,11 @@ class TransferMatrix:
 
     Attributes:
         names: The contexts; rows train, columns test.
-        auroc: [context][context] estimates; the diagonal is cross-validated within the context.
-        ratio: Mean excess over chance off the diagonal / mean excess on it, with an interval over scenarios.
+        auroc: [context][context] estimates; the diagonal is cross-validated within the context. Intervals are over
+            test scenarios: off the diagonal they hold for the probe as it was trained.
+        ratio: Mean excess over chance in other contexts / mean excess in the own one, both of the probes of the
+            diagonal, so that they have seen equally many scenarios; not the quotient of the cells, whose probes off
+            the diagonal have seen more. The interval counts test and training scenarios (`transfer_ratio`).
         layers: Layers among which one was chosen inside the training rows.
     """
 
@@ -90,12 +94,13 @@ def transfer_matrix(
         negative: The neutral class.
         by: What to transfer between.
         n_splits: Folds of the diagonal.
-        n_resamples: Resamples of scenarios (without refitting) for the interval of the ratio.
+        n_resamples: Has no effect; scenarios are left out instead of resampled.
         level: Coverage of the intervals.
-        seed: Of folds and resampling.
+        seed: Of folds, and of blocks of scenarios where there are more than 100 in a context.
 
     Raises:
-        ValueError: no contexts, fewer than two, or a context with too few scenarios or one class.
+        ValueError: no contexts, fewer than two, a context with too few scenarios or one class, or probes that are not
+            above chance within their own contexts.
     """
     check_choice(by, "by", ("context", "family"))
     fields = (
@@ -111,75 +116,25 @@ def transfer_matrix(
     data = classification(acts, None, groups=MISSING, positive=positive, negative=negative)
     competing = candidates(data, None)
     rows = {name: np.flatnonzero(fields == name) for name in names}
-    estimates, tested = [], {}
-    for source in names:
+    folds = [_within(data, rows[name], n_splits, seed) for name in names]
+    selected = [[select(probe, data, f.train, competing, inner_splits=4, seed=seed) for f in own] for own in folds]
+    estimates = []
+    for i, source in enumerate(names):
+        whole = select(probe, data, rows[source], competing, inner_splits=4, seed=seed)
         line = []
         for target in names:
-            folds = (
-                _within(data, rows[source], n_splits, seed) if source == target else [Fold(rows[source], rows[target])]
-            )
-            scores = np.full(data.n, np.nan)
-            for fold in folds:
-                best = select(probe, data, fold.train, competing, inner_splits=4, seed=seed)
-                scores[fold.test] = fit_and_score(probe, data, best, fold)[0]
-            test = rows[target]
-            tested[source, target] = scores[test]
+            scores, test = np.zeros(data.n), rows[target]
+            if source == target:
+                for fold, best in zip(folds[i], selected[i], strict=True):
+                    scores[fold.test] = fit_and_score(probe, data, best, fold)[0]
+            else:
+                scores[test] = fit_and_score(probe, data, whole, Fold(rows[source], test))[0]
             line.append(auroc(scores[test], data.codes[test], groups=data.groups[test], level=level))
         estimates.append(tuple(line))
-    ratio = _ratio(names, rows, tested, data, n_resamples, level, seed)
+    ratio = transfer_ratio(probe, data, [rows[name] for name in names], folds, selected, level=level, seed=seed)
     return TransferMatrix(tuple(names), tuple(estimates), ratio, acts.layers)
 
 
 def _within(data: Classification, rows: IntArray, n_splits: int, seed: int) -> list[Fold]:
     inner = grouped_folds(data.codes[rows], groups=data.groups[rows], n_splits=n_splits, seed=seed)
     return [Fold(rows[f.train], rows[f.test]) for f in inner]
-
-
-def _ratio(
-    names: list[str],
-    rows: dict[str, IntArray],
-    tested: dict[tuple[str, str], FloatArray],
-    data: Classification,
-    n_resamples: int,
-    level: float,
-    rng: Seed,
-) -> Estimate:
-    """Scenarios are resampled within each test context; the same resample serves every training context."""
-    generator = as_rng(rng)
-
-    def ratio(take: dict[str, IntArray]) -> float:
-        excess = np.zeros((len(names), len(names)))
-        for i, source in enumerate(names):
-            for j, target in enumerate(names):
-                scores, codes = tested[source, target][take[target]], data.codes[rows[target]][take[target]]
-                excess[i, j] = _area(scores, codes) - 0.5
-        on = np.trace(excess) / len(names)
-        off = (excess.sum() - np.trace(excess)) / (len(names) * (len(names) - 1))
-        return float(off / on) if on > 0 else float("nan")
-
-    members = {
-        name: [np.flatnonzero(data.groups[r] == g) for g in np.unique(data.groups[r])] for name, r in rows.items()
-    }
-    value = ratio({name: np.arange(len(r)) for name, r in rows.items()})
-    n_groups = sum(len(m) for m in members.values())
-    if not np.isfinite(value):
-        raise ValueError(
-            "the transfer ratio is not defined: the probe is not above chance within the contexts themselves"
-        )
-    resampled = []
-    for _ in range(n_resamples):
-        take = {
-            name: np.concatenate([m[k] for k in generator.integers(len(m), size=len(m))]) for name, m in members.items()
-        }
-        resampled.append(ratio(take))
-    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high), level, data.n, n_groups, "bootstrap over scenarios, no refitting")
-
-
-def _area(scores: FloatArray, codes: IntArray) -> float:
-    """AUROC without an interval, quick enough for thousands of resamples."""
-    positive, negative = scores[codes == 1], np.sort(scores[codes == 0])
-    if not len(positive) or not len(negative):
-        return float("nan")
-    below = np.searchsorted(negative, positive, side="left") + np.searchsorted(negative, positive, side="right")
-    return float(below.mean() / 2 / len(negative))

@@ -4,9 +4,9 @@ import re
 from io import BytesIO, StringIO
 from typing import Any
 
+from empathy_geometry.foundation.result_file import PLANTED
 from empathy_geometry.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE
 from empathy_geometry.report.document import Picture
-from empathy_geometry.report.result_folder import PLANTED
 
 DPI = 160
 """Resolution of PNG figures."""

@@ -1,13 +1,11 @@
 """The results of a folder, read as JSON; planted and measured ones are kept apart."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PLANTED = "PLANTED"
-"""First word of every title and file name of what is not a measurement."""
+from empathy_geometry.foundation.result_file import is_result, one_kind, read_json, read_result
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,37 +49,12 @@ def read_folder(folder: str | Path) -> tuple[SavedStudy, ...]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; give the folder that a study's .save(folder) wrote")
-    studies = [s for path in sorted(folder.glob("*.json")) if (s := _read(path)) is not None]
+    studies = [
+        SavedStudy(path, read_result(path)) for path in sorted(folder.glob("*.json")) if is_result(read_json(path))
+    ]
     if not studies:
         raise ValueError(
             f"no result in {folder}: expected JSON files of studies, such as bandwidth.json; measure first"
         )
-    check_one_kind(studies)
+    one_kind({study.path.name: study.content for study in studies})
     return tuple(studies)
-
-
-def check_one_kind(studies: Sequence[SavedStudy]) -> None:
-    """Raise ValueError, with the files' names, if planted and measured results lie together."""
-    planted = [s.path.name for s in studies if s.planted]
-    measured = [s.path.name for s in studies if not s.planted]
-    if planted and measured:
-        raise ValueError(
-            f"planted and measured results do not go into one report: {', '.join(planted)} planted, "
-            f"{', '.join(measured)} measured; keep them in folders of their own"
-        )
-
-
-def _read(path: Path) -> SavedStudy | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is not whole JSON ({error}); measure it again, or take it out of the folder"
-        ) from error
-    if not isinstance(content, dict) or "study" not in content:
-        return None
-    provenance = content.get("provenance")
-    kind = provenance.get("kind") if isinstance(provenance, dict) else None
-    if kind not in ("measured", "planted"):
-        raise ValueError(f"{path} must say in provenance.kind whether it is 'measured' or 'planted', got {kind!r}")
-    return SavedStudy(path, content)

@@ -17,6 +17,7 @@ from empathy_geometry.evaluation.transfer import TransferMatrix, transfer_matrix
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.result_file import title
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.loading import HookedModel, check_model, model_identity
 from empathy_geometry.sae.agreement_result import SaeAgreement
@@ -33,7 +34,7 @@ from empathy_geometry.studies.bandwidth_texts import (
     steering_prompts,
     two_classes,
 )
-from empathy_geometry.studies.result_files import kind_of, title
+from empathy_geometry.studies.result_files import kind_of
 from empathy_geometry.studies.sae_step import agreement_step, check_sae
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 

@@ -10,6 +10,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality import Dimensionality, dimensionality_of_activations
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.result_file import jsonable
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
@@ -19,7 +20,6 @@ from empathy_geometry.steering.search import search_sweep
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.studies.bandwidth_interval import Replicates, joint_product, leave_out
 from empathy_geometry.studies.bandwidth_texts import FEWEST_SCENARIOS
-from empathy_geometry.studies.result_files import jsonable
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from empathy_geometry.foundation.provenance import write_json, write_text_atomically
+from empathy_geometry.foundation.result_file import file_stem, title
 from empathy_geometry.plots import (
     coherence_curve,
     layer_emergence,
@@ -17,7 +18,6 @@ from empathy_geometry.report.build import Format, report
 from empathy_geometry.report.document import Picture
 from empathy_geometry.report.drawing import Drawings
 from empathy_geometry.report.markdown import escape
-from empathy_geometry.studies.result_files import file_stem, title
 
 if TYPE_CHECKING:
     from empathy_geometry.studies.bandwidth import Bandwidth

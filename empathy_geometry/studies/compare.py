@@ -13,9 +13,10 @@ from scipy.stats import t as student
 from empathy_geometry.evaluation.nulls import holm
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.result_file import jsonable, one_kind, title
 from empathy_geometry.studies.bandwidth import Bandwidth
 from empathy_geometry.studies.compare_entries import QUANTITIES, Entry, Measured, Scale, entries_of
-from empathy_geometry.studies.result_files import find_results, jsonable, one_kind, title
+from empathy_geometry.studies.result_files import find_results
 
 Relation = Literal[
     "models", "concepts", "concept and its control", "trained and random weights", "base and instruct", "other"

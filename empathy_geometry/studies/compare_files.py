@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from empathy_geometry.foundation.provenance import write_json, write_text_atomically
-from empathy_geometry.studies.result_files import file_stem, title
+from empathy_geometry.foundation.result_file import file_stem, title
 
 if TYPE_CHECKING:
     from empathy_geometry.studies.compare import Comparison

@@ -14,13 +14,14 @@ from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
+from empathy_geometry.foundation.result_file import file_stem, jsonable, title
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.loading import HookedModel, check_model, hook_names, model_identity
 from empathy_geometry.steering.hook import Units
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD
 from empathy_geometry.studies.bandwidth_factors import measure_factors
 from empathy_geometry.studies.bandwidth_texts import check_pairs, steering_prompts, two_classes
-from empathy_geometry.studies.result_files import file_stem, jsonable, kind_of, title
+from empathy_geometry.studies.result_files import kind_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
+from empathy_geometry.foundation.result_file import file_stem, jsonable, title
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
 from empathy_geometry.studies.planted_checks import PARTS, Check
-from empathy_geometry.studies.result_files import file_stem, jsonable, title
 
 _COLUMNS = ("part", "quantity", "planted truth", "recovered", "inside?")
 

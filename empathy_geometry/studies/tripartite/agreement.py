@@ -7,11 +7,11 @@ import numpy as np
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.metrics import accuracy
 from empathy_geometry.evaluation.nulls import shuffled_labels
-from empathy_geometry.foundation._types import FloatArray, StrArray
+from empathy_geometry.foundation._types import StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import PROBE_KINDS, Probe
 from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
-from empathy_geometry.studies.tripartite.setup import Setup, rows_of, smallest
+from empathy_geometry.studies.tripartite.setup import Setup, named_by, rows_of, smallest
 from empathy_geometry.studies.tripartite.verdicts import ends
 
 _SHUFFLES = 20
@@ -25,7 +25,7 @@ RULE = (
 
 def agreement(setup: Setup) -> Section:
     """Share of held-out responses that two probes call alike: between kinds of probe, and between seeds of folds."""
-    acts = setup.types()
+    acts = setup.studied()
     x = rows_of(acts, setup.at)
     labels, groups, texts = acts.labels, acts.groups, None if acts.texts is None else acts.texts.responses
     by_kind: dict[str, Evaluation] = {
@@ -44,10 +44,10 @@ def agreement(setup: Setup) -> Section:
         null["kinds"].append(_lowest(kinds, groups)[1])
         other = cross_validate(setup.probe, x, y, groups=groups, seed=setup.seed + 1)
         null["seeds"].append(_lowest({"first": kinds["logistic"], "second": other}, groups)[1])
-    words = _words(by_kind["logistic"], groups)
+    words, said = _words(by_kind["logistic"], groups), setup.subject.texts
     lines = (
-        _line("kinds", "probes of four kinds agree on held-out responses", by_kind, groups, null["kinds"], words),
-        _line("seeds", "probes of different folds agree on held-out responses", by_seed, groups, null["seeds"], words),
+        _line("kinds", f"probes of four kinds agree on held-out {said}", by_kind, groups, null["kinds"], words),
+        _line("seeds", f"probes of different folds agree on held-out {said}", by_seed, groups, null["seeds"], words),
     )
     numbers = {
         "layer": setup.at,
@@ -99,6 +99,5 @@ def _words(e: Evaluation, groups: StrArray) -> str:
     """How far the bag of words and the probe agree."""
     if "tfidf" not in e.baseline_scores:
         return "no texts"
-    scores: FloatArray = e.baseline_scores["tfidf"]
-    told = np.array(e.classes)[scores.argmax(axis=1)]
+    told = named_by(e.baseline_scores["tfidf"], e.classes)
     return f"logistic probe and tfidf {accuracy(told, e.predicted, groups=groups)}"

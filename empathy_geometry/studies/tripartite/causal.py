@@ -1,4 +1,4 @@
-"""Do the directions of the three types drive the model, and each its own type?"""
+"""Do the directions of the classes drive the model, and each its own class?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,8 @@ import numpy as np
 from empathy_geometry.causal.effects import causal_effects
 from empathy_geometry.causal.result import CausalEffect, CausalEffects
 from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
-from empathy_geometry.studies.tripartite.sets import TYPES
 from empathy_geometry.studies.tripartite.setup import Setup
+from empathy_geometry.studies.tripartite.subject import Subject
 from empathy_geometry.studies.tripartite.verdicts import ALPHA, ends
 
 TITLE = "Causal effects"
@@ -26,31 +26,44 @@ CAUSAL_RULE = (
     "shuffled-label directions of the same length"
 )
 OWN_RULE = (
-    "supported: the mean effect on the own type exceeds that on the others, interval above 0 and p <= 0.05; not "
+    "supported: the mean effect on the own {} exceeds that on the others, interval above 0 and p <= 0.05; not "
     "supported: the interval lies at or below 0, or p > 0.05; else cannot tell"
 )
 
 
 def causal(setup: Setup, options: Mapping[str, Any]) -> Section:
-    """Each type against the other two: sufficiency, necessity, and direction by target."""
+    """Each class against the others: sufficiency, necessity, and direction by target.
+
+    Of two classes one direction is enough, from the second to the first: the other is its negative.
+    """
     model = setup.source.model
     assert model is not None  # planted data has no forward pass to edit; the study leaves this section out
-    n_scenarios = len(np.unique(setup.texts.triplets.groups))
+    subject = setup.subject
+    contrasts = _contrasts(subject)
+    n_scenarios = len(np.unique(setup.texts.concept.groups))
     if n_scenarios < FEWEST:
-        return Section("causal", TITLE, tuple(_too_few(name, n_scenarios) for name in TYPES))
+        return Section("causal", TITLE, tuple(_too_few(name, n_scenarios) for name in contrasts))
     layer = 0 if setup.at == "embed" else min(int(setup.at), int(model.cfg.n_layers) - 2)
     found = causal_effects(
         model,
-        {name: (name, "rest") for name in TYPES},
-        setup.texts.triplets.where(label=TYPES),
+        contrasts,
+        setup.texts.concept.where(label=subject.classes),
         layer=layer,
         seed=setup.seed,
         progress=setup.progress,
         **options,
     )
-    lines = [_driven(found, name) for name in TYPES]
-    lines += [_own(found, readout) for readout in found.specificity]
+    lines = [_driven(found, name) for name in contrasts]
+    lines += [_own(found, readout, subject) for readout in found.specificity]
     return Section("causal", TITLE, tuple(lines), found.to_dict())
+
+
+def _contrasts(subject: Subject) -> dict[str, tuple[str, str]]:
+    """A direction for each class; of two classes, one for both."""
+    if len(subject.classes) == 2:
+        first, second = subject.classes
+        return {first: (first, second)}
+    return {name: (name, "rest") for name in subject.classes}
 
 
 def _too_few(name: str, n_scenarios: int) -> Finding:
@@ -94,7 +107,7 @@ def _controls(row: CausalEffect) -> str:
     return medians + ("" if row.pvalue is None else f"; p = {row.pvalue:.3g}")
 
 
-def _own(found: CausalEffects, readout: str) -> Finding:
+def _own(found: CausalEffects, readout: str, subject: Subject) -> Finding:
     matrix = found.specificity[readout]
     low, high = ends(matrix.dominance)
     verdict: Verdict = "cannot tell"
@@ -104,12 +117,12 @@ def _own(found: CausalEffects, readout: str) -> Finding:
         verdict = "not supported"
     return Finding(
         f"causal specificity, {readout}",
-        f"each direction moves its own type most ({readout})",
+        f"each direction moves its own {subject.one} most ({readout})",
         "-",
-        "mean effect on the own type - on the others, sd",
+        f"mean effect on the own {subject.one} - on the others, sd",
         matrix.dominance,
         "-",
         f"directions exchanged within scenarios: p = {matrix.pvalue:.3g}",
         verdict,
-        OWN_RULE,
+        OWN_RULE.format(subject.one),
     )

@@ -1,55 +1,63 @@
-"""Can the three types be told apart, two and two and all at once, and by more than words?"""
+"""Can the classes be told apart, two and two and all at once, and by more than words?"""
 
+import numpy as np
+
+from empathy_geometry.evaluation.metrics import accuracy
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.studies.tripartite.finding import Finding, Section
-from empathy_geometry.studies.tripartite.sets import TYPES
-from empathy_geometry.studies.tripartite.setup import PAIRS, Detection, Setup, most_chosen
+from empathy_geometry.studies.tripartite.setup import Detection, Setup, most_chosen, named_by
+from empathy_geometry.studies.tripartite.subject import Subject
 from empathy_geometry.studies.tripartite.verdicts import ALPHA, GREATER, ends
 
 REFERENCE = "AUROC 1.0 (on its texts TF-IDF alone: accuracy 1.0, first word 0.95)"
 
 
 def classification(setup: Setup) -> Section:
-    """Pairs and the three-way problem, layer chosen inside the training folds, with permutation tests over layers."""
-    acts = setup.types()
-    found: dict[str, Detection] = {" - ".join(pair): setup.detect(acts, pair) for pair in PAIRS}
-    found["three-way"] = whole = setup.detect_types()
+    """Pairs and all classes at once, layer chosen inside the training folds, with permutation tests over layers."""
+    acts, subject = setup.studied(), setup.subject
+    found: dict[str, Detection] = {}
+    if len(subject.classes) > 2:
+        found = {" - ".join(pair): setup.detect(acts, pair) for pair in subject.pairs}
+    found[subject.whole] = whole = setup.detect_all()
     if setup.layer is None:
         setup.layer = most_chosen(whole.evaluation.chosen_layers)
     lines = [
         d.finding(
             f"classification {name}",
-            "the three types are told apart, beyond words"
-            if name == "three-way"
+            f"{subject.all} are told apart, beyond words"
+            if name == subject.ways
             else f"{name}: told apart, beyond words",
-            reference=REFERENCE,
+            reference=REFERENCE if subject.is_empathy else "-",
         )
         for name, d in found.items()
     ]
     numbers = {name: d.numbers() for name, d in found.items()}
     return Section(
         "classification",
-        "Classification of the three types",
-        (*lines, _accuracy(whole), _null(whole)),
+        f"Classification of {subject.all}",
+        (*lines, _accuracy(whole, subject), _null(whole, subject)),
         {"layer": setup.layer, **numbers},
     )
 
 
-def _accuracy(d: Detection) -> Finding:
+def _accuracy(d: Detection, subject: Subject) -> Finding:
     e = d.evaluation
-    chance = 1 / len(TYPES)
+    counts = np.unique(e.labels, return_counts=True)[1]
+    # Whoever always names the largest class is right that often.
+    chance = float(counts.max() / counts.sum())
+    shown = f"1/{len(counts)}" if np.ptp(counts) == 0 else f"{chance:.3f}, the share of the largest class"
     low, high = ends(e.accuracy)
     verdict = "supported" if low > chance else "not supported" if high <= chance else "cannot tell"
     return Finding(
-        "accuracy three-way",
-        "three-way accuracy is above chance",
+        f"accuracy {subject.ways}",
+        f"{subject.ways} accuracy is above chance",
         "-",
         "accuracy",
         e.accuracy,
         best_words(d),
         f"chance {chance:.3f}",
         verdict,  # type: ignore[arg-type]
-        GREATER.format("1/3") + " (chance, not words: see the lines above for those)",
+        GREATER.format(shown) + " (chance, not words: see the lines above for those)",
     )
 
 
@@ -58,20 +66,17 @@ def best_words(d: Detection) -> str:
     e = d.evaluation
     if e.best_baseline is None:
         return "no texts"
-    from empathy_geometry.evaluation.metrics import accuracy
-
-    scores = e.baseline_scores[e.best_baseline]
-    names = [e.classes[i] for i in (scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int))]
-    return f"{e.best_baseline} {accuracy(names, e.labels, groups=e.groups)}"
+    told = named_by(e.baseline_scores[e.best_baseline], e.classes)
+    return f"{e.best_baseline} {accuracy(told, e.labels, groups=e.groups)}"
 
 
-def _null(d: Detection) -> Finding:
+def _null(d: Detection, subject: Subject) -> Finding:
     t = d.test
     null = t.null_distribution
     verdict = "supported" if t.pvalue <= ALPHA else "not supported"
     return Finding(
         "null distribution",
-        "the best layer's three-way AUROC exceeds the distribution under shuffled labels",
+        f"the best layer's {subject.ways} AUROC exceeds the distribution under shuffled labels",
         "-",
         f"AUROC, largest of {len(t.layers)} layers,",
         Estimate(t.statistic, n=t.n, n_groups=t.n_groups, method="no interval: see the null"),

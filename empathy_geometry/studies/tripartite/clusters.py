@@ -1,4 +1,4 @@
-"""Do the types form clusters without labels? Purity, adjusted Rand index and silhouette, with permutation nulls."""
+"""Do the classes form clusters without labels? Purity, adjusted Rand index and silhouette, with permutation nulls."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,8 @@ from empathy_geometry.evaluation.nulls import NullTest, label_null
 from empathy_geometry.foundation._types import FloatArray, IntArray, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
-from empathy_geometry.studies.tripartite.sets import TYPES
 from empathy_geometry.studies.tripartite.setup import Setup, rows_of
+from empathy_geometry.studies.tripartite.subject import Subject
 from empathy_geometry.studies.tripartite.verdicts import ALPHA, ends
 
 RULE = (
@@ -25,8 +25,9 @@ RULE = (
 
 
 def clusters(setup: Setup) -> Section:
-    """k-means with k = 3 on rows as they are and centred within scenarios, the same for a bag of words."""
-    acts = setup.types()
+    """k-means with a cluster for each class, rows as they are and centred within scenarios; beside a bag of words."""
+    acts, subject = setup.studied(), setup.subject
+    k = len(subject.classes)
     assert acts.texts is not None  # extraction keeps them
     words = _bag_of_words(acts.texts.responses, setup.seed)
     lines: list[Finding] = []
@@ -35,13 +36,15 @@ def clusters(setup: Setup) -> Section:
         rows, baseline = rows_of(acts, setup.at), words
         if space != "as they are":
             rows, baseline = _centred(rows, acts.groups), _centred(words, acts.groups)
-        found, told = _clustered(rows, setup.seed), _clustered(baseline, setup.seed)
-        for name, measure, quick, ours, theirs in _measures(rows, baseline, found, told, acts.labels, acts.groups):
+        found, told = _clustered(rows, k, setup.seed), _clustered(baseline, k, setup.seed)
+        for name, measure, quick, ours, theirs in _measures(
+            rows, baseline, found, told, acts.labels, acts.groups, subject
+        ):
             test = label_null(
                 quick, acts.labels, groups=acts.groups, n_permutations=setup.n_permutations, rng=setup.seed
             )
             numbers[f"{name}, {space}"] = {"ours": ours, "words": theirs, "pvalue": test.pvalue}
-            lines.append(_line(name, space, measure, ours, theirs, test))
+            lines.append(_line(name, space, measure, ours, theirs, test, subject))
     return Section("clusters", "Clusters without labels", tuple(lines), {"layer": setup.at, **numbers})
 
 
@@ -49,7 +52,13 @@ Measure = tuple[str, str, Callable[[np.ndarray], float], Estimate, Estimate]
 
 
 def _measures(
-    rows: FloatArray, words: FloatArray, found: IntArray, told: IntArray, labels: StrArray, groups: StrArray
+    rows: FloatArray,
+    words: FloatArray,
+    found: IntArray,
+    told: IntArray,
+    labels: StrArray,
+    groups: StrArray,
+    subject: Subject,
 ) -> list[Measure]:
     """Name, description, statistic of permuted labels, our estimate, that of the words."""
     return [
@@ -69,7 +78,7 @@ def _measures(
         ),
         (
             "silhouette",
-            "silhouette of the types",
+            f"silhouette of the {subject.several}",
             lambda y: float(silhouette_score(rows, y)),
             silhouette(rows, labels, groups=groups),
             silhouette(words, labels, groups=groups),
@@ -77,7 +86,9 @@ def _measures(
     ]
 
 
-def _line(name: str, space: str, described: str, ours: Estimate, words: Estimate, test: NullTest) -> Finding:
+def _line(
+    name: str, space: str, described: str, ours: Estimate, words: Estimate, test: NullTest, subject: Subject
+) -> Finding:
     low, high = ends(ours) if ours.value < 1 else (1.0, 1.0)
     verdict: Verdict = "cannot tell"
     if test.pvalue > ALPHA or high <= words.value:
@@ -87,7 +98,7 @@ def _line(name: str, space: str, described: str, ours: Estimate, words: Estimate
     null = test.null_distribution
     return Finding(
         f"{name}, {space}",
-        f"the types are clusters of their own ({name}; rows {space})",
+        f"the {subject.several} are clusters of their own ({name}; rows {space})",
         "-",
         described,
         ours,
@@ -98,8 +109,8 @@ def _line(name: str, space: str, described: str, ours: Estimate, words: Estimate
     )
 
 
-def _clustered(rows: FloatArray, seed: int) -> IntArray:
-    return np.asarray(KMeans(len(TYPES), n_init=20, random_state=seed).fit_predict(rows), dtype=np.int64)
+def _clustered(rows: FloatArray, k: int, seed: int) -> IntArray:
+    return np.asarray(KMeans(k, n_init=20, random_state=seed).fit_predict(rows), dtype=np.int64)
 
 
 def _centred(rows: FloatArray, groups: StrArray) -> FloatArray:

@@ -8,11 +8,11 @@ from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 def controls(setup: Setup) -> Section:
     """The three-way problem on both control sets, and the difference of the excesses over words."""
-    empathy = setup.detect_types()
+    empathy = setup.detect_all()
     lines, numbers = [], {}
     sets: dict[str, tuple[LabeledTexts, str]] = {
-        "valence-stripped": (setup.texts.valence_stripped, "responses stripped of valence"),
-        "non-empathy": (setup.texts.non_empathy, "responses that concern nobody"),
+        "valence-stripped": (setup.empathy.valence_stripped, "responses stripped of valence"),
+        "non-empathy": (setup.empathy.non_empathy, "responses that concern nobody"),
     }
     for name, (texts, described) in sets.items():
         found = setup.detect(setup.source.activations(texts, setup.position), texts.classes)

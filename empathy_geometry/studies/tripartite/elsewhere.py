@@ -15,14 +15,14 @@ from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.studies.tripartite.finding import Finding, Section
-from empathy_geometry.studies.tripartite.setup import PAIRS, Setup, rows_of, smallest
+from empathy_geometry.studies.tripartite.setup import Setup, rows_of, smallest
 from empathy_geometry.studies.tripartite.verdicts import NOT_READ, SURVIVAL, not_read, survival
 from empathy_geometry.texts.splits import Fold
 
 
 @dataclass(frozen=True)
 class ErasedElsewhere:
-    """How the types fare without a concept that other texts define.
+    """How the classes fare without a concept that other texts define.
 
     Attributes:
         concept: AUROC of the concept in its own texts, held out.
@@ -50,26 +50,28 @@ class ErasedElsewhere:
 
 
 def formality(setup: Setup) -> Section:
-    """The three types without formality, as formality pairs show it."""
+    """The classes without formality, as formality pairs show it."""
+    assert setup.texts.formality is not None  # else the section is left out
     other = setup.source.activations(setup.texts.formality, setup.position)
     return _section(setup, other, "formality", ("formal", "casual"), "Formality")
 
 
 def valence(setup: Setup) -> Section:
     """The three types without valence, as statements of joy and of sadness show it."""
-    other = setup.source.activations(setup.texts.emotion, setup.position)
+    other = setup.source.activations(setup.empathy.emotion, setup.position)
     return _section(setup, other, "valence", ("joy", "sadness"), "Valence")
 
 
 def _section(setup: Setup, other: Activations, name: str, poles: tuple[str, str], title: str) -> Section:
     chosen = other.where(label=poles)
+    subject = setup.subject
     found = erase_elsewhere(setup, chosen, chosen.labels == poles[0])
     worst, share = smallest(found.surviving)
     furthest = max(found.transferred, key=lambda pair: abs(found.transferred[pair].value - 0.5))
     lines = (
         Finding(
             f"{name} erased",
-            f"the three types do not rest on {name}",
+            f"{subject.all} do not rest on {name}",
             "-",
             f"share surviving ({worst})",
             share,
@@ -77,11 +79,11 @@ def _section(setup: Setup, other: Activations, name: str, poles: tuple[str, str]
             f"positive control: {name} erased in scenarios that the eraser has not seen {found.control}",
             survival(share, controls_hold=found.controls_hold),
             SURVIVAL + f"; the control holds where erasure takes more than half of {name} in unseen scenarios",
-            "the smallest of three pairs",
+            subject.which_pair,
         ),
         Finding(
-            f"{name} probe on types",
-            f"a probe of {name} does not tell the three types apart",
+            f"{name} probe on {subject.several}",
+            f"a probe of {name} does not tell {subject.all} apart",
             "-",
             f"AUROC of a {name} probe ({furthest})",
             found.transferred[furthest],
@@ -89,14 +91,15 @@ def _section(setup: Setup, other: Activations, name: str, poles: tuple[str, str]
             "0.5",
             not_read(list(found.transferred.values())),
             NOT_READ,
-            "the pair furthest from chance; direction does not matter",
+            ("the pair furthest from chance" if len(subject.pairs) > 1 else subject.which_pair)
+            + "; direction does not matter",
         ),
     )
-    return Section(name, f"{title}: do the three types rest on it?", lines, {"erased": found.__dict__})
+    return Section(name, f"{title}: do {subject.all} rest on it?", lines, {"erased": found.__dict__})
 
 
 def erase_elsewhere(setup: Setup, other: Activations, positive: np.ndarray) -> ErasedElsewhere:
-    """LEACE fitted to other texts, applied to the three types; the eraser is judged in half of its own scenarios."""
+    """LEACE fitted to other texts, applied to the classes; the eraser is judged in half of its own scenarios."""
     x, y = rows_of(other, setup.at), positive.astype(int)
     names = np.random.default_rng(setup.seed).permutation(np.unique(other.groups))
     halves = [np.isin(other.groups, names[i::2]) for i in (0, 1)]
@@ -107,11 +110,11 @@ def erase_elsewhere(setup: Setup, other: Activations, positive: np.ndarray) -> E
     parts = [_read(erased[half], y[half], other.groups[half], setup) for half in halves]
     control = _pooled(parts, [y[half] for half in halves], [other.groups[half] for half in halves])
     eraser, reader = leace(x, y.astype(float)), Probe("lda").fit(x, y)
-    types = setup.types()
+    classes = setup.studied()
     surviving: dict[str, Estimate | None] = {}
     before, after, transferred, words = {}, {}, {}, {}
-    for a, b in PAIRS:
-        pair, key = types.where(label=[a, b]), f"{a} - {b}"
+    for a, b in setup.subject.pairs:
+        pair, key = classes.where(label=[a, b]), f"{a} - {b}"
         rows, of = rows_of(pair, setup.at), pair.labels == a
         first, second = (_read(r, of.astype(int), pair.groups, setup) for r in (rows, eraser(rows)))
         index = np.unique(pair.groups, return_inverse=True)[1]

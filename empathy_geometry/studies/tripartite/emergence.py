@@ -1,4 +1,4 @@
-"""At which layer do the types emerge? Last token and mean over the response, the embedding included."""
+"""At which layer do the classes emerge? Last token and mean over the response, the embedding included."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
 from empathy_geometry.studies.tripartite.setup import Detection, Setup, depth
+from empathy_geometry.studies.tripartite.subject import Subject
 from empathy_geometry.studies.tripartite.verdicts import ALPHA
 
 _CURVE = 12
@@ -18,20 +19,25 @@ RULE = (
     "p > 0.05) and block 1 does; not supported: the embedding does already (words are enough, and a later layer at the "
     "last token is where attention brings them there); else cannot tell"
 )
+ANY_RULE = (
+    "supported: at the mean over the text the embedding does not tell the classes apart (corrected p > 0.05) and some "
+    "block does; not supported: the embedding does already (words are enough); else cannot tell"
+)
 
 
 def emergence(setup: Setup) -> Section:
     """Significant layers at both positions, and where the excess over words begins."""
-    last = setup.detect_types(position="last")
-    pooled = setup.detect_types(position="response_mean")
+    last = setup.detect_all(position="last")
+    pooled = setup.detect_all(position="response_mean")
     curves = {
-        "last": _curve(setup, setup.types(position="last")),
-        "response_mean": _curve(setup, setup.types(position="response_mean")),
+        "last": _curve(setup, setup.studied(position="last")),
+        "response_mean": _curve(setup, setup.studied(position="response_mean")),
     }
+    subject = setup.subject
     lines = (
-        _first_layer(last, pooled),
-        _beyond_words(curves["response_mean"]),
-        last.finding("last token", "the three types are told apart at the last token, beyond words"),
+        _first_layer(last, pooled, subject),
+        _beyond_words(curves["response_mean"], subject),
+        last.finding("last token", f"{subject.all} are told apart at the last token, beyond words"),
     )
     numbers = {
         "last": last.numbers(),
@@ -57,26 +63,26 @@ def _curve(setup: Setup, acts: Activations) -> dict[Layer, Evaluation]:
     }
 
 
-def _first_layer(last: Detection, pooled: Detection) -> Finding:
+def _first_layer(last: Detection, pooled: Detection, subject: Subject) -> Finding:
     first = {name: _first(d) for name, d in (("last", last), ("pooled", pooled))}
     significant = set(pooled.test.significant_layers(ALPHA))
     verdict: Verdict = "cannot tell"
     if "embed" in significant:
         verdict = "not supported"
-    elif 1 in significant and 0 not in significant:
+    elif (1 in significant and 0 not in significant) if subject.is_empathy else significant:
         verdict = "supported"
     at = first["last"]
     shown = None if at is None else Estimate(depth(at), n=last.test.n, n_groups=last.test.n_groups, method="max-T")
     return Finding(
         "emergence",
-        "the types emerge at layer 1",
-        "layer 1",
+        "the types emerge at layer 1" if subject.is_empathy else "the classes emerge inside the model",
+        "layer 1" if subject.is_empathy else "-",
         "first significant block at the last token (-1: the embedding)",
         shown,
-        f"mean over the response: first significant at {_named(first['pooled'])}",
+        f"mean over the {subject.text}: first significant at {_named(first['pooled'])}",
         f"max-T over {len(last.test.layers)} layers",
         verdict,
-        RULE,
+        RULE if subject.is_empathy else ANY_RULE,
     )
 
 
@@ -85,7 +91,7 @@ def _first(d: Detection) -> Layer | None:
     return found[0] if found else None
 
 
-def _beyond_words(curve: dict[Layer, Evaluation]) -> Finding:
+def _beyond_words(curve: dict[Layer, Evaluation], subject: Subject) -> Finding:
     above = [layer for layer, e in curve.items() if e.excess is not None and e.excess.low is not None]
     above = [layer for layer in above if float(curve[layer].excess.low or 0) > 0]  # type: ignore[union-attr]
     best = max(curve, key=lambda layer: curve[layer].auroc.value)
@@ -93,7 +99,7 @@ def _beyond_words(curve: dict[Layer, Evaluation]) -> Finding:
     shown = ", ".join(str(layer) for layer in curve)
     return Finding(
         "emergence beyond words",
-        "some layer tells the types apart beyond words",
+        f"some layer tells the {subject.several} apart beyond words",
         "-",
         f"excess at the best layer ({best})",
         words.excess,

@@ -26,16 +26,16 @@ FRESH = "; the controls hold where erasure takes more than half of the erased co
 
 def emotion(setup: Setup) -> Section:
     """Empathy after the erasure of emotion and the reverse, and what a probe of emotion says of the three types."""
-    sets = setup.texts
+    sets, triplets = setup.empathy, setup.texts.concept
     cells = [
-        (sets.triplets, ("affective",), True, True),
-        (sets.triplets, ("cognitive",), True, False),
+        (triplets, ("affective",), True, True),
+        (triplets, ("cognitive",), True, False),
         (sets.emotion, EMOTIONS, False, True),
         (sets.emotion, ("calm",), False, False),
     ]
-    plain = "neutral responses" if sets.has_neutral else f"{sets.valence_stripped.classes[0]} responses"
-    if sets.has_neutral:
-        cells.append((sets.triplets, ("neutral",), False, False))
+    plain = "neutral responses" if setup.texts.has_neutral else f"{sets.valence_stripped.classes[0]} responses"
+    if setup.texts.has_neutral:
+        cells.append((triplets, ("neutral",), False, False))
     else:
         cells.append((sets.valence_stripped, (sets.valence_stripped.classes[0],), False, False))
     rows, empathic, emotional, groups, texts = [], [], [], [], []
@@ -101,12 +101,12 @@ def _scenarios(prompts: tuple[str, ...] | None, groups: StrArray, name: str) -> 
 
 def _transfer(setup: Setup) -> Finding:
     """A probe of emotion against calm, fitted to the statements, judges affective against cognitive responses."""
-    statements = setup.source.activations(setup.texts.emotion, setup.position)
-    responses = setup.types().where(label=["affective", "cognitive"])
+    statements = setup.source.activations(setup.empathy.emotion, setup.position)
+    responses = setup.studied().where(label=["affective", "cognitive"])
     fitted = Probe("lda").fit(rows_of(statements, setup.at), (statements.labels != "calm").astype(int))
     affective = responses.labels == "affective"
     area = auroc(fitted.decision_function(rows_of(responses, setup.at)), affective, groups=responses.groups)
-    texts = [*setup.texts.emotion.responses, *responses.texts.responses] if responses.texts is not None else []
+    texts = [*setup.empathy.emotion.responses, *responses.texts.responses] if responses.texts is not None else []
     baseline = "-"
     if texts:
         n = len(statements)

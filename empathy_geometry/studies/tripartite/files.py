@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.foundation.provenance import write_json, write_text_atomically
+from empathy_geometry.foundation.result_file import file_stem, title
 from empathy_geometry.plots import cosine_floor, layer_emergence, null_distribution, specificity_heatmap
-from empathy_geometry.studies.result_files import file_stem, title
 
 if TYPE_CHECKING:
     from empathy_geometry.studies.tripartite.result import Tripartite
@@ -15,9 +15,9 @@ Figure = tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 def save_tripartite(result: "Tripartite", folder: str | Path) -> Path:
-    """Write tripartite.json, tripartite.md and PNG figures; numbers first, so that a missing matplotlib loses nothing.
+    """Write JSON, Markdown and PNG figures; numbers first, so that a missing matplotlib loses nothing.
 
-    A planted result's files begin with "PLANTED_".
+    The files are called after the study, tripartite or concept_study; a planted result's begin with "PLANTED_".
 
     Returns:
         The folder.
@@ -26,7 +26,7 @@ def save_tripartite(result: "Tripartite", folder: str | Path) -> Path:
         ImportError: matplotlib is missing (JSON and Markdown are written by then).
     """
     folder, kind = Path(folder), result.provenance.kind
-    stem = file_stem("tripartite", kind)
+    stem = file_stem(result.subject.study, kind)
     write_json(folder / f"{stem}.json", result.to_dict())
     figures = _figures(result)
     names = [file_stem(name, kind) for name, *_ in figures]
@@ -53,9 +53,11 @@ def markdown(result: "Tripartite", figures: list[str]) -> str:
             "",
             *table(result),
             "",
-            "Brackets are 95 % intervals over scenarios. Every AUROC is held out; for three types it is the mean over "
-            "one against the rest.",
+            "Brackets are 95 % intervals over scenarios. Every AUROC is held out; for "
+            + ("three types" if result.subject.is_empathy else "more than two classes")
+            + " it is the mean over one against the rest.",
             "",
+            *_left_out(result),
             "## Notes",
             "",
             *(f"- {f.key}: {_cell(f.note)}" for f in notes),
@@ -80,6 +82,12 @@ def markdown(result: "Tripartite", figures: list[str]) -> str:
     )
 
 
+def _left_out(result: "Tripartite") -> list[str]:
+    if not result.left_out:
+        return []
+    return ["## Left out", "", *(f"- {name}: {reason}" for name, reason in result.left_out.items()), ""]
+
+
 def table(result: "Tripartite") -> list[str]:
     """The lines of the Markdown table."""
     from empathy_geometry.studies.tripartite.result import COLUMNS
@@ -102,14 +110,13 @@ def _figures(result: "Tripartite") -> list[Figure]:
                 (f"emergence_{position}", layer_emergence, (at["permutation"],), {"evaluation": at["evaluation"]})
             )
     if "classification" in by_name:
-        found.append(
-            ("null_distribution", null_distribution, (by_name["classification"]["three-way"]["permutation"],), {})
-        )
+        whole = by_name["classification"][result.subject.whole]
+        found.append(("null_distribution", null_distribution, (whole["permutation"],), {}))
     if "random_weights" in by_name:
         at = by_name["random_weights"]["random"]
         options = {"evaluation": at["evaluation"]}
         found.append(("emergence_random_weights", layer_emergence, (at["permutation"],), options))
-    if "cosines" in by_name:
+    if "one_vs_rest" in by_name.get("cosines", {}):
         found.append(("one_vs_rest_cosines", cosine_floor, (by_name["cosines"]["one_vs_rest"],), {}))
     for readout, matrix in by_name.get("causal", {}).get("specificity", {}).items():
         name = f"specificity_{readout.replace(' ', '_')}"

@@ -26,8 +26,8 @@ RULE = (
 
 def languages(setup: Setup) -> Section:
     """Three-way AUROC, trained in one language, tested in another, on scenarios that neither has seen."""
-    names = list(setup.texts.languages)
-    acts = [setup.source.activations(texts, setup.position) for texts in setup.texts.languages.values()]
+    names = list(setup.empathy.languages)
+    acts = [setup.source.activations(texts, setup.position) for texts in setup.empathy.languages.values()]
     first = acts[0]
     for other in acts[1:]:
         if not (np.array_equal(first.labels, other.labels) and np.array_equal(first.groups, other.groups)):

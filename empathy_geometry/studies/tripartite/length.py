@@ -1,11 +1,11 @@
-"""Is it length? The types after everything that length predicts is taken out."""
+"""Is it length? The classes after everything that length predicts is taken out."""
 
 import numpy as np
 
 from empathy_geometry.evaluation.covariates import CovariateControl, length_covariates, residualise
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.studies.tripartite.finding import Finding, Section
-from empathy_geometry.studies.tripartite.setup import PAIRS, Setup, rows_of, smallest
+from empathy_geometry.studies.tripartite.setup import Setup, rows_of, smallest
 from empathy_geometry.studies.tripartite.verdicts import SURVIVAL, survival
 
 NAMES = ("characters", "words", "sentences")
@@ -13,10 +13,10 @@ NAMES = ("characters", "words", "sentences")
 
 def length(setup: Setup) -> Section:
     """Characters, words and sentences regressed out inside the training folds, pair by pair."""
-    acts = setup.types()
+    acts = setup.studied()
     assert acts.texts is not None  # extraction keeps them
     found: dict[str, CovariateControl] = {}
-    for a, b in PAIRS:
+    for a, b in setup.subject.pairs:
         pair = acts.where(label=[a, b])
         assert pair.texts is not None
         columns = length_covariates(pair.texts)
@@ -36,7 +36,7 @@ def length(setup: Setup) -> Section:
     alone = f"length alone: AUROC {found[worst].covariates_alone}" if found else "all responses are of one length"
     line = Finding(
         "length",
-        "the three types do not rest on length",
+        f"{setup.subject.all} do not rest on length",
         "-",
         f"share surviving ({worst})",
         share,
@@ -44,7 +44,7 @@ def length(setup: Setup) -> Section:
         f"AUROC before {found[worst].before}, after {found[worst].after}" if found else "-",
         survival(share, controls_hold=True),
         SURVIVAL,
-        "the smallest of three pairs; " + (" ".join(found[worst].notes) if found else ""),
+        f"{setup.subject.which_pair}; " + (" ".join(found[worst].notes) if found else ""),
     )
     numbers = {name: c.to_dict() for name, c in found.items()}
     return Section("length", "Length residualised", (line,), numbers)

@@ -7,26 +7,26 @@ import numpy as np
 from empathy_geometry.evaluation.metrics import auroc_excess
 from empathy_geometry.evaluation.nulls import shuffled_labels
 from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
-from empathy_geometry.studies.tripartite.sets import TYPES
 from empathy_geometry.studies.tripartite.setup import Detection, Setup, best_baseline
 from empathy_geometry.studies.tripartite.verdicts import GREATER, NULL, greater, null_holds
 
 SHUFFLED_RULE = (
-    "supported (the null holds): the three-way AUROC of shuffled labels, layer chosen in training folds, lies within "
+    "supported (the null holds): the {} AUROC of shuffled labels, layer chosen in training folds, lies within "
     "the central 95 % of the permutation distribution of the largest layer or below it; else not supported"
 )
 
 
 def random_weights(setup: Setup) -> Section:
-    """The three-way problem through the same architecture with random weights, beside the trained model."""
-    control = setup.detect_types(random=True)
-    trained = setup.detect_types()
+    """All classes through the same architecture with random weights, beside the trained model."""
+    several = setup.subject.several
+    control = setup.detect_all(random=True)
+    trained = setup.detect_all()
     e = control.evaluation
     t = trained.evaluation
     gain = auroc_excess(
         t.scores,
         {"random weights": e.scores},
-        np.searchsorted(t.classes, t.labels),
+        np.array([t.classes.index(label) for label in t.labels.tolist()]),
         groups=t.groups,
         inflation=t.variance_inflation,
         baseline_inflation={"random weights": e.variance_inflation},
@@ -34,7 +34,7 @@ def random_weights(setup: Setup) -> Section:
     lines = (
         Finding(
             "random weights",
-            "through random weights the types are not told apart beyond words (a null that must hold)",
+            f"through random weights the {several} are not told apart beyond words (a null that must hold)",
             "-",
             "AUROC",
             e.auroc,
@@ -61,10 +61,10 @@ def random_weights(setup: Setup) -> Section:
 
 def shuffled(setup: Setup) -> Section:
     """Labels shuffled once within scenarios, then everything as with true ones."""
-    acts = setup.types()
+    acts = setup.studied()
     # Another seed than the permutation test's, whose first draw this would be.
     drawn = shuffled_labels(acts.labels, groups=acts.groups, n=1, rng=setup.seed + 1)[0].astype(str)
-    found = setup.detect(replace(acts, labels=drawn), TYPES)
+    found = setup.detect(replace(acts, labels=drawn), setup.subject.classes)
     e, null = found.evaluation, found.test.null_distribution
     verdict: Verdict = "supported" if e.auroc.value <= np.quantile(null, 0.975) else "not supported"
     line = Finding(
@@ -76,7 +76,7 @@ def shuffled(setup: Setup) -> Section:
         best_baseline(e),
         _null(found),
         verdict,
-        SHUFFLED_RULE,
+        SHUFFLED_RULE.format(setup.subject.ways),
     )
     return Section("shuffled_labels", "Shuffled labels", (line,), found.numbers())
 

@@ -15,16 +15,19 @@ from empathy_geometry.evaluation.nulls import shuffled_labels
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.provenance import hash_texts
+from empathy_geometry.foundation.result_file import Kind
 from empathy_geometry.models.loading import HookedModel
-from empathy_geometry.studies.result_files import Kind
+from empathy_geometry.studies.tripartite.left_out import left_out
 from empathy_geometry.studies.tripartite.result import Tripartite
-from empathy_geometry.studies.tripartite.sets import TYPES, StudyTexts
+from empathy_geometry.studies.tripartite.sets import EmpathyTexts, StudyTexts
 from empathy_geometry.studies.tripartite.setup import Setup, depth
 from empathy_geometry.studies.tripartite.study import chosen_sections, run_sections
+from empathy_geometry.studies.tripartite.subject import TYPES, Subject
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
-_CONCEPTS = (*TYPES, "formal", "calm", "joy")
-"""Classes with a direction of their own; other classes have none, and emotions other than calm share one."""
+_OTHERS = ("formal", "calm", "joy")
+"""Classes with a direction of their own beside those that are studied; others have none, and emotions other than calm
+share one."""
 
 _WORDS = 120
 """Size of the vocabulary of the planted texts, which say nothing of the classes."""
@@ -32,6 +35,7 @@ _WORDS = 120
 
 def planted_tripartite(
     *,
+    classes: Sequence[str] = TYPES,
     effect: float = 4.0,
     labels: Literal["true", "shuffled"] = "true",
     n_scenarios: int = 40,
@@ -43,15 +47,16 @@ def planted_tripartite(
     seed: int = 0,
     progress: bool = True,
 ) -> Tripartite:
-    """Run the study on activations in which the three types are directions, from block 1 on, and on random words.
+    """Run the study on activations in which the classes are directions, from block 1 on, and on random words.
 
-    Planted: each type, formality and emotion have directions of their own, orthogonal to each other; control sets have
-    none; random weights show nothing. So the types are told apart beyond words, in every language and set, and do not
+    Planted: each class, formality and emotion have directions of their own, orthogonal to each other; control sets have
+    none; random weights show nothing. So the classes are told apart beyond words, in every language and set, and do not
     rest on formality, valence, emotion or length. With shuffled labels nothing of this is there to be found.
 
     Args:
+        classes: What is studied; other classes than the three kinds of empathy go through the sections that fit them.
         effect: Length of each direction, in standard deviations of the noise.
-        labels: "shuffled" exchanges the labels of the triplets (packaged, matched and in all languages) within
+        labels: "shuffled" exchanges the labels of the texts (for empathy also matched and in all languages) within
             scenarios, after planting.
         n_scenarios: Scenarios of each set at most.
         n_layers: Blocks.
@@ -70,17 +75,19 @@ def planted_tripartite(
     """
     check_choice(labels, "labels", ("true", "shuffled"))
     rng = np.random.default_rng(seed)
-    sets = _texts(n_scenarios, rng)
-    source = PlantedSource(effect=effect, n_layers=n_layers, d_model=d_model, seed=seed)
+    subject = Subject(TYPES if set(classes) == set(TYPES) else tuple(classes))
+    sets = _texts(n_scenarios, rng) if subject.is_empathy else _class_texts(subject, n_scenarios, rng)
+    source = PlantedSource(effect=effect, n_layers=n_layers, d_model=d_model, seed=seed, classes=subject.classes)
     if labels == "shuffled":
-        sets = replace(
-            sets,
-            triplets=source.disguise(sets.triplets, rng),
-            matched=source.disguise(sets.matched, rng),
-            languages=_alike(sets.languages, source, rng),
-        )
+        sets = replace(sets, concept=source.disguise(sets.concept, rng))
+        more = sets.empathy
+        if more is not None:
+            matched, languages = source.disguise(more.matched, rng), _alike(more.languages, source, rng)
+            sets = replace(sets, empathy=replace(more, matched=matched, languages=languages))
     setup = Setup(source, sets, "response_mean", n_permutations, seed, progress)
-    return run_sections(setup, chosen_sections(sections), None if folder is None else Path(folder))
+    without = left_out(sets)
+    chosen = chosen_sections(sections, without)
+    return run_sections(setup, chosen, None if folder is None else Path(folder), without if sections == "all" else {})
 
 
 class PlantedSource:
@@ -91,12 +98,21 @@ class PlantedSource:
         n_layers: Blocks; the directions are there from block 1 on.
         d_model: Width.
         seed: Of noise and directions.
+        classes: What is studied: each has a direction of its own.
+
+    Raises:
+        ValueError: more directions than dimensions.
     """
 
     kind: Kind = "planted"
     model: HookedModel | None = None
 
-    def __init__(self, *, effect: float, n_layers: int, d_model: int, seed: int) -> None:
+    def __init__(
+        self, *, effect: float, n_layers: int, d_model: int, seed: int, classes: Sequence[str] = TYPES
+    ) -> None:
+        self.concepts = (*classes, *_OTHERS)
+        if d_model <= len(self.concepts):
+            raise ValueError(f"d_model must be above {len(self.concepts)}, so that all directions fit, got {d_model}")
         self.effect, self.d_model, self.seed = effect, d_model, seed
         self.layers: tuple[Layer, ...] = ("embed", *range(n_layers))
         self.directions = np.linalg.qr(np.random.default_rng(seed).standard_normal((d_model, d_model)))[0].T
@@ -154,26 +170,41 @@ class PlantedSource:
         )
 
     def _shift(self, texts: LabeledTexts) -> FloatArray:
-        known = [_CONCEPTS.index(name) if name in _CONCEPTS else -1 for name in texts.labels.tolist()]
+        known = [self.concepts.index(name) if name in self.concepts else -1 for name in texts.labels.tolist()]
         codes: IntArray = np.asarray(known)
         shift = np.where(codes[:, None] >= 0, self.directions[codes], 0.0)
         emotional = np.isin(texts.labels, ["joy", "sadness", "anger", "fear"])
-        return np.asarray(shift + np.where(emotional[:, None], self.directions[len(_CONCEPTS)], 0.0))
+        return np.asarray(shift + np.where(emotional[:, None], self.directions[len(self.concepts)], 0.0))
 
 
 def _texts(n_scenarios: int, rng: np.random.Generator) -> StudyTexts:
     """The design of the packaged sets with words that were drawn at random."""
-    return StudyTexts(
-        triplets=_random_words(datasets.empathy_triplets(), n_scenarios, rng),
-        valence_stripped=_random_words(datasets.valence_stripped_controls(), n_scenarios, rng),
-        non_empathy=_random_words(datasets.non_empathy_controls(), n_scenarios, rng),
-        emotion=_random_words(datasets.emotion_statements(), n_scenarios, rng),
-        formality=_random_words(datasets.formality_pairs(), n_scenarios, rng),
-        matched=_random_words(datasets.matched_triplets(), n_scenarios, rng),
-        languages={
-            name: _random_words(datasets.crosslingual_triplets(name), n_scenarios, rng) for name in datasets.LANGUAGES
-        },
+    concept = _random_words(datasets.empathy_triplets(), n_scenarios, rng)
+    valence_stripped = _random_words(datasets.valence_stripped_controls(), n_scenarios, rng)
+    non_empathy = _random_words(datasets.non_empathy_controls(), n_scenarios, rng)
+    emotion = _random_words(datasets.emotion_statements(), n_scenarios, rng)
+    formality = _random_words(datasets.formality_pairs(), n_scenarios, rng)
+    matched = _random_words(datasets.matched_triplets(), n_scenarios, rng)
+    languages = {
+        name: _random_words(datasets.crosslingual_triplets(name), n_scenarios, rng) for name in datasets.LANGUAGES
+    }
+    more = EmpathyTexts(valence_stripped, non_empathy, emotion, matched, languages)
+    return StudyTexts(concept, Subject(TYPES), formality, more)
+
+
+def _class_texts(subject: Subject, n_scenarios: int, rng: np.random.Generator) -> StudyTexts:
+    """A text of random words of each class in each scenario, and formality pairs unless those are the classes."""
+    n = n_scenarios * len(subject.classes)
+    frame = LabeledTexts(
+        ["to be replaced"] * n,
+        list(subject.classes) * n_scenarios,
+        [f"scenario {i}" for i in range(n_scenarios) for _ in subject.classes],
+        name="planted_texts",
     )
+    formality = None
+    if not {"formal", "casual"} <= set(subject.classes):
+        formality = _random_words(datasets.formality_pairs(), n_scenarios, rng)
+    return StudyTexts(_random_words(frame, n_scenarios, rng), subject, formality)
 
 
 def _random_words(texts: LabeledTexts, n_scenarios: int, rng: np.random.Generator) -> LabeledTexts:

@@ -1,4 +1,4 @@
-"""Where in the response can the type be read? Quarters of its tokens, each beside the words up to its end."""
+"""Where in the response can the class be read? Quarters of its tokens, each beside the words up to its end."""
 
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.nulls import holm
@@ -12,14 +12,15 @@ _FEWEST_PERMUTATIONS = 199
 
 
 def quartiles(setup: Setup) -> Section:
-    """Three-way classification in each quarter of the response, at one layer."""
-    acts = setup.types(position="response_quartiles")
+    """All classes told apart in each quarter of the response, at one layer."""
+    acts = setup.studied(position="response_quartiles")
+    one, text = setup.subject.one, setup.subject.text
     assert acts.texts is not None  # extraction keeps them
     evaluations: list[Evaluation] = []
     tests = []
     for quarter in range(4):
         x = acts.layer(setup.at, pos=quarter).double().numpy()
-        words = [words_until(text, quarter) for text in acts.texts.responses]
+        words = [words_until(said, quarter) for said in acts.texts.responses]
         evaluations.append(
             cross_validate(setup.probe, x, acts.labels, texts=words, groups=acts.groups, seed=setup.seed)
         )
@@ -41,7 +42,7 @@ def quartiles(setup: Setup) -> Section:
         lines.append(
             Finding(
                 f"quartile {quarter + 1}",
-                f"the type can be read in quarter {quarter + 1} of the response, beyond the words so far",
+                f"the {one} can be read in quarter {quarter + 1} of the {text}, beyond the words so far",
                 "-",
                 "AUROC",
                 e.auroc,
@@ -56,7 +57,7 @@ def quartiles(setup: Setup) -> Section:
         "quarters": [evaluation_numbers(e) for e in evaluations],
         "pvalues": corrected,
     }
-    return Section("quartiles", "Quarters of the response", tuple(lines), numbers)
+    return Section("quartiles", f"Quarters of the {text}", tuple(lines), numbers)
 
 
 def words_until(text: str, quarter: int) -> str:

@@ -1,14 +1,16 @@
 """What the study found: one table, and every number behind it."""
 
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.studies.result_files import title
+from empathy_geometry.foundation.result_file import title
 from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.studies.tripartite.subject import TYPES, Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,19 +20,28 @@ COLUMNS = ("claim", "reference study", "here", "text-only baseline", "null", "ve
 
 @dataclass(frozen=True, eq=False)
 class Tripartite:
-    """Result of `tripartite`.
+    """Result of `tripartite` and `concept_study`.
 
     Attributes:
         sections: What each part found.
         layer: Where single-layer analyses read.
         layer_choice: "nested" or "given".
         provenance: Where every number came from.
+        classes: What was told apart.
+        left_out: Sections that do not fit the texts, with the reason.
     """
 
     sections: tuple[Section, ...]
     layer: Layer
     layer_choice: str
     provenance: Provenance
+    classes: tuple[str, ...] = TYPES
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> Subject:
+        """The classes, and what they are called."""
+        return Subject(self.classes)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -68,7 +79,9 @@ class Tripartite:
     def heading(self) -> str:
         """Title with the model, marked where the data is planted."""
         model = self.provenance.model.get("name", "an unnamed model")
-        return title(f"Tripartite empathy in {model}, layer {self.layer} ({self.layer_choice})", self.provenance.kind)
+        return title(
+            f"{self.subject.heading} in {model}, layer {self.layer} ({self.layer_choice})", self.provenance.kind
+        )
 
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """The table: claim, reference study's number, ours, text-only baseline, null, verdict."""
@@ -85,6 +98,9 @@ class Tripartite:
                 shown += [] if reference == "-" else [f"reference study: {reference}"]
                 for part in shown:
                     lines += textwrap.wrap(part, 100, initial_indent=" " * 17, subsequent_indent=" " * 19)
+        if self.left_out:
+            lines += ["", "Left out"]
+            lines += [f"  {name}: {reason}" for name, reason in self.left_out.items()]
         counts = {v: list(self.verdicts.values()).count(v) for v in ("supported", "not supported", "cannot tell")}
         return "\n".join([*lines, "", "; ".join(f"{n} {v}" for v, n in counts.items())])
 
@@ -94,11 +110,13 @@ class Tripartite:
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return {
-            "study": "tripartite",
+            "study": self.subject.study,
+            "concept": {"name": " - ".join(self.classes), "classes": list(self.classes)},
             "provenance": self.provenance.to_dict(),
             "layer": self.layer,
             "layer_choice": self.layer_choice,
             "table": [f.to_dict() for f in self.findings],
+            "left_out": dict(self.left_out),
             "sections": [s.to_dict() for s in self.sections],
         }
 
@@ -109,7 +127,10 @@ class Tripartite:
         return pd.DataFrame(self.rows(), columns=list(COLUMNS))
 
     def save(self, folder: str | Path) -> Path:
-        """Write tripartite.json, tripartite.md and figures as PNG to a folder (matplotlib is needed for figures)."""
+        """Write JSON, Markdown and figures as PNG to a folder (matplotlib is needed for figures).
+
+        Files are called tripartite.json and tripartite.md, or concept_study.json and concept_study.md.
+        """
         from empathy_geometry.studies.tripartite.files import save_tripartite
 
         return save_tripartite(self, folder)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,14 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.permutation import PermutationTest, permutation_test
-from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.foundation._types import FloatArray, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.studies.tripartite.finding import Finding
-from empathy_geometry.studies.tripartite.sets import TYPES, StudyTexts
+from empathy_geometry.studies.tripartite.sets import EmpathyTexts, StudyTexts
 from empathy_geometry.studies.tripartite.source import Source
+from empathy_geometry.studies.tripartite.subject import Subject
 from empathy_geometry.studies.tripartite.verdicts import DETECTION, detection
-
-PAIRS = tuple(combinations(TYPES, 2))
 
 
 @dataclass
@@ -51,21 +49,32 @@ class Setup:
         return Probe("logistic")
 
     @property
+    def subject(self) -> Subject:
+        """The classes that are studied, and what they are called."""
+        return self.texts.subject
+
+    @property
+    def empathy(self) -> EmpathyTexts:
+        """What only the study of empathy has."""
+        assert self.texts.empathy is not None  # sections that need it are left out of other studies
+        return self.texts.empathy
+
+    @property
     def at(self) -> Layer:
         """The layer of single-layer analyses."""
         assert self.layer is not None  # the first section sets it
         return self.layer
 
-    def types(self, *, position: Position | None = None, random: bool = False) -> Activations:
-        """Activations of the three types of response."""
-        acts = self.source.activations(self.texts.triplets, position or self.position, random=random)
-        return acts.where(label=TYPES)
+    def studied(self, *, position: Position | None = None, random: bool = False) -> Activations:
+        """Activations of the classes that are studied."""
+        acts = self.source.activations(self.texts.concept, position or self.position, random=random)
+        return acts.where(label=self.subject.classes)
 
-    def detect_types(self, *, position: Position | None = None, random: bool = False) -> "Detection":
-        """The three-way problem, which several sections compare with; computed once."""
+    def detect_all(self, *, position: Position | None = None, random: bool = False) -> "Detection":
+        """All classes at once, which several sections compare with; computed once."""
         key = (position_name(position or self.position), random)
         if key not in self._detected:
-            self._detected[key] = self.detect(self.types(position=position, random=random), TYPES)
+            self._detected[key] = self.detect(self.studied(position=position, random=random), self.subject.classes)
         return self._detected[key]
 
     def detect(
@@ -142,6 +151,18 @@ def evaluation_numbers(e: Evaluation) -> dict[str, Any]:
         "notes": list(e.notes),
         "probe": e.probe,
     }
+
+
+def named_by(scores: FloatArray, classes: Sequence[str]) -> StrArray:
+    """The class that each row's scores name, [n] for two classes or [n, n_classes].
+
+    Example:
+        >>> named_by(np.array([-1.0, 2.0]), ("plain", "warm")).tolist()
+        ['plain', 'warm']
+    """
+    codes = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
+    named: StrArray = np.array(classes)[codes]
+    return named
 
 
 def most_chosen(layers: Sequence[Layer]) -> Layer:

@@ -1,4 +1,4 @@
-"""`tripartite`: every test of the reference study on three kinds of empathy, with baselines, nulls and intervals."""
+"""`tripartite`: every test of the reference study, on three kinds of empathy or any other classes."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +24,7 @@ from empathy_geometry.studies.tripartite.emergence import emergence
 from empathy_geometry.studies.tripartite.emotion import emotion
 from empathy_geometry.studies.tripartite.finding import Section
 from empathy_geometry.studies.tripartite.languages import languages
+from empathy_geometry.studies.tripartite.left_out import left_out
 from empathy_geometry.studies.tripartite.length import length
 from empathy_geometry.studies.tripartite.matched import matched
 from empathy_geometry.studies.tripartite.nulls import random_weights as random_section
@@ -64,6 +65,7 @@ def tripartite(
     model: HookedModel,
     texts: LabeledTexts | None = None,
     *,
+    classes: Sequence[str] | None = None,
     valence_stripped: LabeledTexts | None = None,
     non_empathy: LabeledTexts | None = None,
     emotion: LabeledTexts | None = None,
@@ -87,10 +89,16 @@ def tripartite(
     emergence over layers, controls without empathy and without valence, clusters, agreement of probes, cosines beside
     their floor, transfer between languages, matched triplets, shuffled labels, random weights, causal effects.
 
+    Texts of other classes, two or more, go through every section that is not about empathy; what was left out, and
+    why, stands in `.left_out`. `concept_study` is this function by a name that fits them.
+
     Args:
         model: HookedTransformer or TransformerBridge.
         texts: Scenarios with "cognitive", "affective" and "instrumental" responses (and "neutral" ones, if there are);
-            None takes the packaged triplets. `LabeledTexts.from_json` reads the reference study's layout.
+            None takes the packaged triplets. `LabeledTexts.from_json` reads the reference study's layout. Or scenarios
+            with a text of each of other classes.
+        classes: Which classes are studied; None takes the three kinds of empathy where the texts have them, otherwise
+            all. A class "neutral" that is not among them serves for cosines.
         valence_stripped: Three classes of responses without valence; None takes the packaged set, as below.
         non_empathy: Three classes of responses that concern nobody.
         emotion: Statements of "joy", "sadness", "anger", "fear" and "calm".
@@ -100,7 +108,8 @@ def tripartite(
             classification chose.
         position: Which tokens are read, where a section does not ask about positions.
         n_permutations: Of each permutation test.
-        sections: Names of sections to run, as in `SECTIONS`, or "all"; the first, "classification", is always there.
+        sections: Names of sections to run, as in `SECTIONS`, or "all" that these texts allow; the first,
+            "classification", is always there.
         random_weights: Whether to run the random-weights control, which extracts once more.
         causal: Whether to run the causal section, by far the longest.
         causal_options: Further arguments of `causal_effects`.
@@ -114,8 +123,8 @@ def tripartite(
 
     Raises:
         TypeError: not a hooked model, or texts are not `LabeledTexts`.
-        ValueError: a set lacks a class, has fewer than 12 scenarios or incomplete ones, an unknown layer or position,
-            or a folder that holds another run.
+        ValueError: a set lacks a class, has fewer than 12 scenarios or incomplete ones, a set or a section for empathy
+            with other classes, an unknown layer or position, or a folder that holds another run.
 
     Source: Santarcangelo (2026) for the claims; docs/methods.md for each estimator.
 
@@ -129,7 +138,8 @@ def tripartite(
         "formality": formality,
         "matched": matched,
     }
-    sets = study_texts(texts, given)
+    sets = study_texts(texts, given, classes)
+    without = left_out(sets)
     check_position(position)
     if isinstance(n_permutations, bool) or int(n_permutations) < _FEWEST_PERMUTATIONS:
         raise ValueError(
@@ -140,45 +150,67 @@ def tripartite(
     if layer != "nested":
         hook_name(model, layer)
     setup = Setup(source, sets, position, n_permutations, seed, progress, None if layer == "nested" else layer)
-    chosen = chosen_sections(sections)
+    chosen = chosen_sections(sections, without)
     if not random_weights:
         chosen.pop("random_weights", None)
     if causal and (sections == "all" or "causal" in sections):
         chosen["causal"] = lambda s: causal_section(s, causal_options)
-    return run_sections(setup, chosen, place)
+    return run_sections(setup, chosen, place, without if sections == "all" else {})
 
 
-def chosen_sections(names: Literal["all"] | Sequence[str]) -> dict[str, Callable[[Setup], Section]]:
+def chosen_sections(
+    names: Literal["all"] | Sequence[str], without: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Callable[[Setup], Section]]:
     """Sections by name, in their own order; the first chooses the layer and is always there.
 
+    Args:
+        names: "all", or some.
+        without: Sections that cannot be run, with the reason.
+
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or one that cannot be run.
 
     Example:
         >>> list(chosen_sections(["length"]))
         ['classification', 'length']
     """
     if isinstance(names, str) and names == "all":
-        return dict(SECTIONS)
+        return {name: run for name, run in SECTIONS.items() if name not in without}
     unknown = sorted(set(names) - {*SECTIONS, "causal"})
     if isinstance(names, str) or unknown:
         raise ValueError(f"sections must be 'all' or some of {[*SECTIONS, 'causal']}, got {names!r}")
+    impossible = [name for name in names if name in without]
+    if impossible:
+        raise ValueError(f"{'; '.join(f'section {n!r} cannot be run: {without[n]}' for n in impossible)}. Leave it out")
     return {name: run for name, run in SECTIONS.items() if name in names or name == "classification"}
 
 
-def run_sections(setup: Setup, sections: Mapping[str, Callable[[Setup], Section]], folder: Path | None) -> Tripartite:
+def run_sections(
+    setup: Setup,
+    sections: Mapping[str, Callable[[Setup], Section]],
+    folder: Path | None,
+    without: Mapping[str, str] = MappingProxyType({}),
+) -> Tripartite:
     """Run what is not in the folder yet, section by section.
+
+    Args:
+        setup: Texts, activations and settings.
+        sections: What to run, by name.
+        folder: Where finished sections are kept.
+        without: What is left out, with the reason.
 
     Raises:
         ValueError: the folder holds another run.
     """
     choice = "nested" if setup.layer is None else "given"
-    settings = {
+    settings: dict[str, Any] = {
         "position": position_name(setup.position),
         "layer": "nested" if setup.layer is None else setup.layer,
         "n_permutations": setup.n_permutations,
         "probe": "logistic",
     }
+    if not setup.subject.is_empathy:
+        settings["classes"] = list(setup.subject.classes)
     model = setup.source.identity()
     # What changes the last bits at most does not keep a run from being taken up.
     fixed = {k: v for k, v in model.items() if k != "device"}
@@ -192,7 +224,7 @@ def run_sections(setup: Setup, sections: Mapping[str, Callable[[Setup], Section]
     }
     store = None if folder is None else SectionStore(folder, identity)
     done: list[Section] = []
-    bar = tqdm(sections.items(), desc="tripartite", unit="section", disable=None if setup.progress else True)
+    bar = tqdm(sections.items(), desc=setup.subject.study, unit="section", disable=None if setup.progress else True)
     for name, run in bar:
         bar.set_postfix_str(name)
         section = None if store is None else store.load(name)
@@ -217,4 +249,6 @@ def run_sections(setup: Setup, sections: Mapping[str, Callable[[Setup], Section]
             settings=settings
             | {"torch_threads": torch.get_num_threads(), "seconds": {s.name: round(s.seconds, 1) for s in done}},
         ),
+        classes=setup.subject.classes,
+        left_out=dict(without),
     )
