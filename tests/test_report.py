@@ -185,7 +185,7 @@ def test_planted_beside_measured_is_refused_and_named(tmp_path):
         eg.report(folder)
     assert not list(folder.glob("*report*"))
     alone = write(tmp_path / "planted", planted, "PLANTED_bandwidth.json")
-    with pytest.raises(ValueError, match=r"PLANTED_bandwidth\.json planted, bandwidth\.json measured"):
+    with pytest.raises(ValueError, match=r"PLANTED_bandwidth\.json is planted, bandwidth\.json is measured"):
         small_bandwidth().save(alone)
     # What was measured is kept, but not reported on.
     assert json.loads((alone / "bandwidth.json").read_text()) == small_json()
