@@ -43,7 +43,9 @@ def sweep_of(inputs: Inputs, alphas: list[float], n_prompts: int, new_tokens: in
 
     def run() -> list[str]:
         tokenizer.padding_side = "left"
-        batch = tokenizer(inputs.settings["prompts"][:n_prompts], padding=True, return_tensors="pt")
+        batch = tokenizer(
+            inputs.settings["prompts"][:n_prompts], padding=True, return_tensors="pt", return_token_type_ids=False
+        )
         texts = []
         for alpha in alphas:
             model.set_control(vector, alpha)
@@ -99,13 +101,13 @@ def parity(inputs: Inputs) -> dict[str, Any]:
     model = ControlModel(raw, [layer])
     model.set_control(ControlVector("llama", {layer: inputs.arrays["steering"]}), 30.0)
     prompts = inputs.settings["prompts"]
-    batch = tokenizer(prompts, padding=True, return_tensors="pt")
+    batch = tokenizer(prompts, padding=True, return_tensors="pt", return_token_type_ids=False)
     together = new_texts(
         tokenizer, model.generate(**batch, max_new_tokens=12, do_sample=False), batch["input_ids"].shape[1]
     )
     alone = []
     for prompt in prompts:
-        single = tokenizer(prompt, return_tensors="pt")
+        single = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
         output = model.generate(**single, max_new_tokens=12, do_sample=False)
         alone += new_texts(tokenizer, output, single["input_ids"].shape[1])
     found["texts, batch of 8 equal to one by one"] = float(

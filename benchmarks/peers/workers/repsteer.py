@@ -99,7 +99,11 @@ def sweep_of(inputs: Inputs, alphas: list[float], n_prompts: int, new_tokens: in
 
     def run() -> list[str]:
         tokenizer.padding_side = "left"
-        batch = dict(tokenizer(inputs.settings["prompts"][:n_prompts], padding=True, return_tensors="pt"))
+        batch = dict(
+            tokenizer(
+                inputs.settings["prompts"][:n_prompts], padding=True, return_tensors="pt", return_token_type_ids=False
+            )
+        )
         texts = []
         for alpha in alphas:
             with model.steer(control(inputs, alpha)):
@@ -186,7 +190,7 @@ def parity(inputs: Inputs) -> dict[str, Any]:
     _, tokenizer = inputs.hugging_face
     alone = []
     for prompt in inputs.settings["prompts"]:
-        single = dict(tokenizer(prompt, return_tensors="pt"))
+        single = dict(tokenizer(prompt, return_tensors="pt", return_token_type_ids=False))
         with model.steer(control(inputs, 30.0)):
             result = model.generate(**single, max_new_tokens=12, do_sample=False)
         alone += new_texts(tokenizer, result.token_ids, single["input_ids"].shape[1])

@@ -78,7 +78,9 @@ def sweep_of(inputs: Inputs, alphas: list[float], n_prompts: int, new_tokens: in
 
     def run() -> list[str]:
         tokenizer.padding_side = "left"
-        batch = tokenizer(inputs.settings["prompts"][:n_prompts], padding=True, return_tensors="pt")
+        batch = tokenizer(
+            inputs.settings["prompts"][:n_prompts], padding=True, return_tensors="pt", return_token_type_ids=False
+        )
         texts = []
         for alpha in alphas:
             with vector.apply(model, multiplier=alpha):
