@@ -93,10 +93,23 @@ def _controls_hold(found: Erasure) -> bool:
 
 
 def _scenarios(prompts: tuple[str, ...] | None, groups: StrArray, name: str) -> list[str]:
-    """Scenario names that are the same where the prompt is the same, and never by accident of a name."""
+    """Scenario names that are the same in two sets where the prompt is the same, and never by accident of a name.
+
+    A prompt that several scenarios of a set share ("Answer this message: ", say) is the name of none.
+
+    Example:
+        >>> _scenarios(("Rain. ", "Rain. ", "Sun. "), np.array(["1", "1", "2"]), "a")
+        ['Rain. ', 'Rain. ', 'Sun. ']
+        >>> _scenarios(("Say: ", "Say: "), np.array(["1", "2"]), "a")
+        ['a: 1', 'a: 2']
+    """
+    own = [f"{name}: {g}" for g in groups]
     if prompts is None:
-        return [f"{name}: {g}" for g in groups]
-    return [prompt or f"{name}: {g}" for prompt, g in zip(prompts, groups, strict=True)]
+        return own
+    users: dict[str, set[str]] = {}
+    for prompt, g in zip(prompts, groups.tolist(), strict=True):
+        users.setdefault(prompt, set()).add(g)
+    return [prompt if prompt and len(users[prompt]) == 1 else mine for prompt, mine in zip(prompts, own, strict=True)]
 
 
 def _transfer(setup: Setup) -> Finding:
