@@ -8,7 +8,7 @@ import torch
 from tiny_models import D_MODEL, tiny_bridge
 
 import empathy_geometry as eg
-from empathy_geometry.steering import decoding, generation, reference, sweep
+from empathy_geometry.steering import decoding, generation, reading, reference, sweep
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS, unsteered_reference
 from empathy_geometry.steering.search import search_sweep
@@ -60,7 +60,8 @@ def test_small_batches_change_no_number(tiny_model, monkeypatch):
     for module, name in (
         (decoding, "_CACHE_BYTES"),
         (decoding, "_LOGIT_BYTES"),
-        (generation, "_LOGIT_BYTES"),
+        (reading, "_CACHE_BYTES"),
+        (reading, "_LOGIT_BYTES"),
         (reference, "_LOGIT_BYTES"),
     ):
         monkeypatch.setattr(module, name, 30_000)

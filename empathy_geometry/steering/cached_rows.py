@@ -43,6 +43,11 @@ class CachedRows:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether keys and values are kept, so that the next pass runs over new columns only."""
+        return self._cache is not None
+
     def read(
         self, ids: Int[Tensor, "row new"], mask: Bool[Tensor, "row new"], *, logits: Literal["last", "all"]
     ) -> Float[Tensor, "row kept vocab"]:

@@ -14,6 +14,7 @@ from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column
+from empathy_geometry.steering.repeats import distinct
 
 # Keys and values of a batch, and the logits of its rows, are what bounds it.
 _CACHE_BYTES = 1_000_000_000
@@ -95,9 +96,9 @@ def _read_prompts(
     stack: ExitStack,
 ) -> tuple[CachedRows, Float[Tensor, "row vocab"]]:
     """The rows of a batch with their prompts read, and the logits after them; `stack` is left in their context."""
-    first, which = _distinct([(keys[i], prompts[i]) for i in batch])
+    first, which = distinct([(keys[i], prompts[i]) for i in batch])
     readers = batch[first]
-    heads, whose = _distinct([keys[i] for i in readers])
+    heads, whose = distinct([keys[i] for i in readers])
     head = _common_head([prompts[i] for i in readers]) if len(heads) < len(readers) else 0
     rows = CachedRows(model, len(readers))
     if head:
@@ -116,13 +117,6 @@ def _read_prompts(
         stack.enter_context(within(batch))
         rows, logits = rows.select(which.tolist()), logits[torch.as_tensor(which, device=logits.device)]
     return rows, logits
-
-
-def _distinct(values: Sequence[Hashable]) -> tuple[IntArray, IntArray]:
-    """Where each distinct value stands first, and which distinct value each one is."""
-    number: dict[Hashable, int] = {}
-    which = np.array([number.setdefault(value, len(number)) for value in values])
-    return np.array([int(np.argmax(which == k)) for k in range(len(number))]), which
 
 
 def _common_head(prompts: Sequence[tuple[int, ...]]) -> int:

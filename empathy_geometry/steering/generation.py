@@ -4,21 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from empathy_geometry.activations.batching import batches
-from empathy_geometry.foundation._types import FloatArray, Layer, Seed
+from empathy_geometry.foundation._types import FloatArray, Seed
 from empathy_geometry.foundation._validation import as_rng
-from empathy_geometry.geometry.directions import ConceptDirection
-from empathy_geometry.models.loading import HookedModel, check_model, hook_name
-from empathy_geometry.models.tokens import chat_prompt, pad, tokenize
-from empathy_geometry.steering.cached_rows import CachedRows
+from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.models.tokens import chat_prompt, tokenize
 from empathy_geometry.steering.decoding import Edit, decode
-
-# Scoring makes logits for every new token: rows x columns x vocabulary x 4 bytes is what bounds a batch.
-_LOGIT_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,91 +128,3 @@ def continuations(
     """Prompts and what was written after them, with the text."""
     texts = [model.tokenizer.decode(list(ids), skip_special_tokens=True) for ids in new_ids]
     return Continuations(tuple(prompt_ids), tuple(new_ids), tuple(texts))
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """What the model, as it is, makes of given continuations.
-
-    Attributes:
-        nll: Negative log-likelihood of each new token given all before it, in nats; one tensor [n_new] a row.
-        projections: Mean projection of the new tokens' residual stream on a direction, [n]; None without one.
-    """
-
-    nll: tuple[Float[Tensor, "n_new"], ...]
-    projections: Float[Tensor, "n"] | None
-
-    @property
-    def mean_nll(self) -> FloatArray:
-        """Nats per token of each row, [n]."""
-        return np.array([float(row.double().mean()) for row in self.nll])
-
-
-def read_continuations(
-    model: HookedModel, continuations: Continuations, *, direction: ConceptDirection | None = None
-) -> Reading:
-    """Score continuations by the model as it is (attach no steering): likelihood and, in the same pass, the concept.
-
-    Each distinct prompt is read once, each distinct continuation of it too, and logits are made for new tokens only.
-
-    Args:
-        model: The scorer.
-        continuations: What to score.
-        direction: Read the mean projection of the new tokens on it, at its own layer.
-    """
-    if direction is None:
-        return Reading(_read(model, continuations, None, None)[0], None)
-    nll, streams = _read(model, continuations, _layer_of(direction), direction.site)
-    assert streams is not None
-    return Reading(nll, direction.project(streams))
-
-
-def read_streams(
-    model: HookedModel, continuations: Continuations, *, layer: Layer, site: str = "resid_post"
-) -> tuple[Reading, Float[Tensor, "n d_model"]]:
-    """`read_continuations` without a direction, and the mean residual stream of the new tokens at a layer."""
-    nll, streams = _read(model, continuations, layer, site)
-    assert streams is not None
-    return Reading(nll, None), streams
-
-
-def _read(
-    model: HookedModel, continuations: Continuations, layer: Layer | None, site: str | None
-) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    pairs = list(zip(continuations.prompt_ids, continuations.new_ids, strict=True))
-    distinct = list(dict.fromkeys(pairs))
-    nll: dict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = {}
-    means: dict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = {}
-    taken: list[Tensor] = []
-    names = [] if layer is None else [hook_name(model, layer, site)]  # type: ignore[arg-type]
-    hooks = [(name, lambda stream, hook: taken.append(stream.float())) for name in names]
-    columns = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
-    distinct.sort(key=lambda pair: -len(pair[1]))
-    for run in batches(np.array([len(new) for _, new in distinct]), "auto", columns):
-        batch = distinct[run]
-        prompts = list(dict.fromkeys(prompt for prompt, _ in batch))
-        ids, mask = pad(prompts, side="left")
-        with torch.no_grad():
-            read = CachedRows(model, len(prompts))
-            after = read.read(ids, mask, logits="last")
-            which = torch.tensor([prompts.index(prompt) for prompt, _ in batch])
-            new, real = pad([written for _, written in batch])
-            with model.hooks(fwd_hooks=hooks):
-                logits = read.select(which).read(new, real, logits="all")
-        for row, pair in enumerate(batch):
-            n = len(pair[1])
-            before = torch.cat([after[which[row]], logits[row, : n - 1]]).float()
-            target = new[row, :n, None].to(before.device)
-            nll[pair] = (before.logsumexp(-1) - before.gather(1, target)[:, 0]).cpu()
-            if taken:
-                # Without a cache the pass runs over the prompt as well.
-                means[pair] = taken[-1][row, -new.shape[1] :][:n].mean(0).cpu()
-        taken.clear()
-    streams = torch.stack([means[pair] for pair in pairs]) if layer is not None else None
-    return tuple(nll[pair] for pair in pairs), streams
-
-
-def _layer_of(direction: ConceptDirection) -> Layer:
-    if direction.layer is None:
-        raise ValueError("the direction does not say at which layer it lives; give it a layer")
-    return direction.layer

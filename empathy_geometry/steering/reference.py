@@ -19,10 +19,10 @@ from empathy_geometry.steering.generation import (
     Continuations,
     continuations,
     prompt_tokens,
-    read_streams,
     sampling_draws,
 )
 from empathy_geometry.steering.hook import SteeringHook
+from empathy_geometry.steering.reading import read_streams
 
 NEUTRAL_TEXTS = (
     "The museum on the corner opens at ten and closes at five. On Mondays the lower rooms are shut for cleaning.",

@@ -16,13 +16,12 @@ from empathy_geometry.steering.coherence import CoherencePart, coherence_of
 from empathy_geometry.steering.decoding import decode
 from empathy_geometry.steering.generation import (
     Continuations,
-    Reading,
     continuations,
     prompt_tokens,
-    read_streams,
     sampling_draws,
 )
 from empathy_geometry.steering.hook import Operation, SteeringHook, Units
+from empathy_geometry.steering.reading import Reading, read_streams
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS as NEUTRAL_TEXTS
 from empathy_geometry.steering.reference import NeutralTexts, UnsteeredReference, sweep_settings
 from empathy_geometry.steering.token_tracking import Positions, check_spans, row_spans
