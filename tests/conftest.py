@@ -1,5 +1,6 @@
 """Models that many test files share."""
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def sae_lens_installed() -> None:
+    """Skips where SAELens is missing: it needs transformer-lens < 4."""
+    if importlib.util.find_spec("sae_lens") is None:
+        pytest.skip("needs SAELens")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ def standard_sae(d_in=6, d_sae=10, hook="blocks.3.hook_resid_pre"):
         return lens.StandardSAE(config)
 
 
+@pytest.mark.usefixtures("sae_lens_installed")
 def test_a_saelens_object_computes_what_it_computed(tmp_path):
     theirs = standard_sae()
     ours = as_autoencoder(theirs)
@@ -49,6 +50,7 @@ def test_hook_names_are_places(hook, place):
         assert place_of_hook(hook_of_place(*place)) == place
 
 
+@pytest.mark.usefixtures("sae_lens_installed")
 def test_another_width_layer_or_site_is_named():
     sae = as_autoencoder(standard_sae())
     sae.check_fits(6, (2, "resid_post"))
@@ -65,6 +67,7 @@ def test_another_width_layer_or_site_is_named():
         as_autoencoder("gpt2-small-res-jb")
 
 
+@pytest.mark.usefixtures("sae_lens_installed")
 def test_folders_that_hold_no_whole_sae(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"is not a folder with cfg.json"):
         eg.load_sae(tmp_path)
@@ -79,6 +82,7 @@ def test_folders_that_hold_no_whole_sae(tmp_path):
         eg.load_sae(tmp_path)
 
 
+@pytest.mark.usefixtures("sae_lens_installed")
 def test_a_release_out_of_reach_and_one_that_is_none(monkeypatch):
     lens = sae_lens()
 

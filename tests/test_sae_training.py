@@ -26,7 +26,7 @@ def cosines(sae: eg.SparseAutoencoder) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def trained() -> eg.SparseAutoencoder:
+def trained(sae_lens_installed: None) -> eg.SparseAutoencoder:
     return train_on_tokens(PLANTED.tokens, **OPTIONS)
 
 
@@ -52,6 +52,7 @@ def test_two_seeds_find_the_same_features(trained):
     assert found.mean > found.nulls["isotropic"][0]
 
 
+@pytest.mark.usefixtures("sae_lens_installed")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_reads_raw_activations_after_training(architecture):
     found = train_on_tokens(
@@ -63,6 +64,7 @@ def test_every_architecture_reads_raw_activations_after_training(architecture):
     assert found.training.dead < 48
 
 
+@pytest.mark.usefixtures("sae_lens_installed")
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     options = OPTIONS | {"n_steps": 60, "architecture": "batchtopk"}
     whole = train_on_tokens(PLANTED.tokens, **options)
@@ -92,6 +94,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.usefixtures("sae_lens_installed")
 def test_a_checkpoint_of_other_settings_is_refused_unless_told_not_to_resume(tmp_path, monkeypatch):
     options = OPTIONS | {"n_steps": 20}
 
@@ -196,6 +199,7 @@ def test_massive_tokens_are_left_out(model, monkeypatch):
     assert 0 < some.n_massive == int((~ordinary).sum())
 
 
+@pytest.mark.usefixtures("sae_lens_installed")
 def test_train_sae_from_texts_to_a_folder_that_is_not_trained_twice(model, tmp_path, monkeypatch):
     texts = eg.datasets.formality_pairs()
     options = {"layer": 1, "d_sae": 32, "k": 4, "n_steps": 60, "folder": tmp_path, "progress": False}

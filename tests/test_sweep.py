@@ -8,6 +8,7 @@ import torch
 from tiny_models import D_MODEL, tiny_bridge
 
 import empathy_geometry as eg
+from empathy_geometry.models.loading import is_bridge
 from empathy_geometry.steering import decoding, generation, reading, reference, sweep
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS, unsteered_reference
@@ -84,7 +85,9 @@ def test_what_rows_have_in_common_is_read_once(tiny_model):
     }
     scoring = 3 * longest
     written = 15  # each token is scored, unless an equal text was
-    assert scoring < read["all"] - (5 * head + 15 * (longest - head)) <= scoring + written
+    # On TransformerBridge the first block is before the edit, and runs once for each prompt (test_fanned_prompts.py).
+    prompts = head + sum(len(row) - head for row in rows) if is_bridge(tiny_model) else 5 * head + 15 * (longest - head)
+    assert scoring < read["all"] - prompts <= scoring + written
     # Nothing of a prompt is edited, so all rows share its one reading, and all first tokens are the unsteered ones.
     assert read["generated"] == head + 3 * (longest - head) + scoring + 3
 

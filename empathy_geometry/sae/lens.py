@@ -12,8 +12,8 @@ def sae_lens(module: str = "sae_lens") -> Any:
         ImportError: SAELens is not installed; names the extra.
 
     Example:
-        >>> sae_lens().SAE.__name__
-        'SAE'
+        >>> sae_lens("math").sqrt(4.0)  # any module; SAELens itself by default
+        2.0
     """
     try:
         with warnings.catch_warnings():

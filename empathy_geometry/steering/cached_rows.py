@@ -48,6 +48,31 @@ class CachedRows:
         """Whether keys and values are kept, so that the next pass runs over new columns only."""
         return self._cache is not None
 
+    @property
+    def states(self) -> list[tuple[Tensor, Tensor]] | None:
+        """Keys and values of each layer, [row, head, pos, d_head]; None where the model keeps anything else."""
+        if self._cache is None or not self._bridge:
+            return None
+        from transformers.cache_utils import DynamicLayer
+
+        layers = self._cache.cache.layers
+        plain = all(type(layer) is DynamicLayer and layer.get_seq_length() == self.ids.shape[1] for layer in layers)
+        return [(layer.keys, layer.values) for layer in layers] if plain else None
+
+    def with_states(
+        self, states: Sequence[tuple[Tensor, Tensor]], ids: Int[Tensor, "row pos"], mask: Bool[Tensor, "row pos"]
+    ) -> "CachedRows":
+        """Rows of which this was read, with keys and values as `states` gives them; these stay as they are."""
+        chosen = copy.copy(self)
+        chosen.ids, chosen.mask = ids, mask
+        chosen._cache = copy.copy(self._cache)
+        assert chosen._cache is not None
+        chosen._cache.cache = copy.copy(chosen._cache.cache)
+        chosen._cache.cache.layers = [copy.copy(layer) for layer in chosen._cache.cache.layers]
+        for layer, (keys, values) in zip(chosen._cache.cache.layers, states, strict=True):
+            layer.keys, layer.values = keys, values
+        return chosen
+
     def read(
         self, ids: Int[Tensor, "row new"], mask: Bool[Tensor, "row new"], *, logits: Literal["last", "all"]
     ) -> Float[Tensor, "row kept vocab"]:

@@ -14,6 +14,7 @@ from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column
+from empathy_geometry.steering.fanned_prompts import Fan, read_fanned
 from empathy_geometry.steering.repeats import distinct
 
 # Keys and values of a batch, and the logits of its rows, are what bounds it.
@@ -31,6 +32,7 @@ def decode(
     max_new_tokens: int,
     edit: Edit | None = None,
     edit_keys: Sequence[Hashable] | None = None,
+    fan: Fan | None = None,
     temperature: float = 0.0,
     draws: FloatArray | None = None,
     progress: Callable[[int], object] | None = None,
@@ -45,6 +47,8 @@ def decode(
         edit_keys: Promises that rows with equal keys are edited alike while their prompts are read, token by token from
             the first. Then a prompt is read once for each key, and so is what all prompts begin with (the head of a
             chat template). None: alike without `edit`, each row for itself with it.
+        fan: The same edit as `edit`, where it is one of the stream at all tokens after some blocks: while prompts are
+            read, the blocks before then run once for a prompt, whatever the number of keys.
         temperature: 0 is greedy.
         draws: Numbers in [0, 1) by which tokens are drawn above temperature 0, [row, step].
         progress: Called with the number of rows done after each batch.
@@ -55,7 +59,7 @@ def decode(
     ends = end_tokens(model)
     for batch in _batches(model, prompts, max_new_tokens):
         with torch.no_grad(), ExitStack() as stack:
-            rows, logits = _read_prompts(model, prompts, batch, within, keys, stack)
+            rows, logits = _read_prompts(model, prompts, batch, within, keys, fan, stack)
             chosen: list[Tensor] = []
             finished = torch.zeros(len(batch), dtype=torch.bool, device=logits.device)
             for step in range(max_new_tokens):
@@ -93,6 +97,7 @@ def _read_prompts(
     batch: IntArray,
     within: Edit,
     keys: Sequence[Hashable],
+    fan: Fan | None,
     stack: ExitStack,
 ) -> tuple[CachedRows, Float[Tensor, "row vocab"]]:
     """The rows of a batch with their prompts read, and the logits after them; `stack` is left in their context."""
@@ -100,6 +105,14 @@ def _read_prompts(
     readers = batch[first]
     heads, whose = distinct([keys[i] for i in readers])
     head = _common_head([prompts[i] for i in readers]) if len(heads) < len(readers) else 0
+    if fan is not None and len(heads) > 1:
+        fanned = read_fanned(model, prompts, readers, keys, head, fan)
+        if fanned is not None:
+            stack.enter_context(within(batch))
+            rows, logits = fanned
+            return (
+                (rows, logits) if len(readers) == len(batch) else (rows.select(which.tolist()), logits[which.tolist()])
+            )
     rows = CachedRows(model, len(readers))
     if head:
         openers = readers[heads]

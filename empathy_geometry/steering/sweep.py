@@ -14,6 +14,7 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.steering.coherence import CoherencePart, coherence_of
 from empathy_geometry.steering.decoding import decode
+from empathy_geometry.steering.fanned_prompts import Fan, StreamEdit
 from empathy_geometry.steering.generation import (
     Continuations,
     continuations,
@@ -265,6 +266,9 @@ def _write(
             steering = steering.with_positions([spans[i % n_prompts] for i in batch])
         return steering.attached(model)
 
+    def stream_edit(batch: IntArray) -> StreamEdit:
+        return hook.with_alpha(torch.as_tensor(alphas[batch], dtype=torch.float32)).edit
+
     # While a prompt is read, rows of one alpha are edited alike; where only written tokens are edited, all rows are.
     keys: list[Hashable] | None = None
     if hook.positions == "generated":
@@ -278,6 +282,7 @@ def _write(
             max_new_tokens=max_new_tokens,
             edit=edit,
             edit_keys=keys,
+            fan=Fan(hook.names(model), stream_edit) if hook.positions == "all" else None,
             temperature=temperature,
             draws=None if draws is None else np.tile(draws, (len(blocks), 1)),
             progress=bar.update,
