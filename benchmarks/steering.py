@@ -36,7 +36,7 @@ import transformers
 import empathy_geometry as eg
 from empathy_geometry.models.embedded_model import EMBEDDED_NAME, GGUF_SHA256, cache_folder
 from empathy_geometry.models.loading import model_identity
-from empathy_geometry.models.tokens import chat_prompt
+from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.generation import generate, prompt_tokens
 from empathy_geometry.steering.reading import read_continuations
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS, NeutralTexts
@@ -199,12 +199,12 @@ peer, folder, threads, repeats, given = sys.argv[1], sys.argv[2], int(sys.argv[3
 given = json.load(open(given))
 torch.set_num_threads(threads)
 clock = time.process_time if threads == 1 else time.perf_counter
-tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
-tokenizer.padding_side = "left"
-batch = tokenizer(given["prompts"], return_tensors="pt", padding=True, add_special_tokens=False)
+config = transformers.AutoConfig.from_pretrained(folder)
+config.rope_theta = given["rope_theta"]  # transformers 4 does not see it where 5 has written it
+model = transformers.AutoModelForCausalLM.from_pretrained(folder, config=config).eval()
+batch = {"input_ids": torch.tensor(given["ids"]), "attention_mask": torch.tensor(given["mask"]).long()}
 vector = torch.tensor(given["vector"])
-options = dict(max_new_tokens=given["new"], do_sample=False, pad_token_id=tokenizer.pad_token_id)
+options = dict(max_new_tokens=given["new"], do_sample=False, pad_token_id=given["pad"])
 if peer == "steering-vectors":
     from steering_vectors import SteeringVector
     steering = SteeringVector(layer_activations={given["layer"]: vector}, layer_type="decoder_block")
@@ -227,8 +227,8 @@ with torch.no_grad():
         start = clock()
         written = run()
         seconds.append(clock() - start)
-texts = tokenizer.batch_decode(written[:, batch["input_ids"].shape[1]:], skip_special_tokens=True)
-print(json.dumps({"seconds": seconds, "texts": texts, "transformers": transformers.__version__}))
+ids = written[:, batch["input_ids"].shape[1]:].tolist()
+print(json.dumps({"seconds": seconds, "ids": ids, "transformers": transformers.__version__}))
 """
 
 
@@ -246,9 +246,17 @@ def peers(
     length = 0.1 * direction.scales["residual_norm"]
     hook = eg.SteeringHook(direction, alpha=length)
     given = cache_folder() / "steering_benchmark.json"
-    prompts = [chat_prompt(model, p) for p in PROMPTS]
+    # Token ids, since transformers 4 cannot read a tokenizer that transformers 5 has written.
+    ids, mask = pad(prompt_tokens(model, PROMPTS, max_new_tokens=new, chat=True), side="left")
     vector = (length * direction.vector).tolist()
-    given.write_text(json.dumps({"prompts": prompts, "vector": vector, "layer": LAYER, "new": new}))
+    rope_theta = json.loads((folder / "config.json").read_text())["rope_parameters"]["rope_theta"]
+    made = {
+        "rope_theta": rope_theta,
+        "ids": ids.tolist(),
+        "mask": mask.tolist(),
+        "pad": int(model.tokenizer.pad_token_id),
+    }
+    given.write_text(json.dumps({**made, "vector": vector, "layer": LAYER, "new": new}))
 
     def ours() -> tuple[float, tuple[str, ...]]:
         start = clock()
@@ -272,7 +280,8 @@ def peers(
         mine = [seconds for seconds, _ in (*before, *after)]
         theirs = found["seconds"]
         ratio = statistics.median(mine) / statistics.median(theirs)
-        same = sum(a == b for a, b in zip(before[0][1], found["texts"], strict=True))
+        texts = model.tokenizer.batch_decode(found["ids"], skip_special_tokens=True)
+        same = sum(a == b for a, b in zip(before[0][1], texts, strict=True))
         verdict = "holds" if ratio <= PEER_TARGET else "FAILS"
         print(
             f"  {peer} (transformers {found['transformers']}): {statistics.median(theirs):.2f} s "

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from empathy_geometry.models.lean_pass import lean_pass, try_lean_passes
 from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
 
 Pool = Callable[[Tensor], Tensor]
@@ -41,6 +42,7 @@ class HookReader:
     def __enter__(self) -> "HookReader":
         # By a filter, not name by name: TransformerBridge builds its table of hook points anew for each entry. It also
         # calls a hook point by another name than it was asked for.
+        try_lean_passes(self._model)
         points = self._model.hook_dict
         slots: dict[str, list[int]] = {}
         for slot, name in enumerate(self._names):
@@ -89,7 +91,7 @@ class HookReader:
         elif self._takes_use_cache:
             # Hugging Face models fill a cache unless told not to.
             arguments["use_cache"] = False
-        with suppress(_DeepestHookReached):
+        with suppress(_DeepestHookReached), lean_pass(self._model):
             self._model(ids.to(device), **arguments)
         missing = [name for i, name in enumerate(self._names) if i not in self._reached]
         if missing:

@@ -12,6 +12,7 @@ from torch import Tensor
 from empathy_geometry.activations.hook_reader import HookReader, Pool
 from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.models.lean_pass import try_lean_passes
 from empathy_geometry.models.loading import HookedModel, hook_names, model_device
 
 # Rows x tokens of one pass; on a CPU larger ones fall out of the cache.
@@ -65,6 +66,7 @@ class EditedModel:
         self._direct = torch.empty(0)
 
     def __enter__(self) -> "EditedModel":
+        try_lean_passes(self.model)
         # Hooks are attached once: TransformerBridge builds its table of hook points anew for every block.
         self._stack.enter_context(self.model.hooks(fwd_hooks=[(self._edited, self._fan)]))
         self._reader = self._stack.enter_context(HookReader(self.model, self._names))

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from empathy_geometry.activations.prefix_cache import PrefixCache
+from empathy_geometry.models.lean_pass import lean_pass
 from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
 
 
@@ -110,7 +111,8 @@ class CachedRows:
             arguments |= {"past_key_values": past, "use_cache": True}
         if self._takes_logits_to_keep:
             arguments["logits_to_keep"] = kept
-        logits: Tensor = model(ids, **arguments)
+        with lean_pass(model):
+            logits: Tensor = model(ids, **arguments)
         return logits[:, -kept:]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from empathy_geometry.activations.batching import batches
 from empathy_geometry.foundation._types import FloatArray, IntArray
+from empathy_geometry.models.lean_pass import try_lean_passes
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column
@@ -55,6 +56,7 @@ def decode(
     """
     within: Edit = (lambda rows: nullcontext()) if edit is None else edit
     keys = [None if edit is None else i for i in range(len(prompts))] if edit_keys is None else list(edit_keys)
+    try_lean_passes(model)
     written: list[tuple[int, ...]] = [()] * len(prompts)
     ends = end_tokens(model)
     for batch in _batches(model, prompts, max_new_tokens):

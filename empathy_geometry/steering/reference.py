@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray, Layer, Seed
+from empathy_geometry.models.lean_pass import lean_pass
 from empathy_geometry.models.loading import HookedModel, model_device
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.coherence import divergence_part
@@ -78,7 +79,8 @@ class NeutralTexts:
 
 
 def _logits(model: HookedModel, ids: Int[Tensor, "one pos"]) -> Float[Tensor, "row pos vocab"]:
-    logits: Tensor = model(ids.to(model_device(model)))
+    with lean_pass(model):
+        logits: Tensor = model(ids.to(model_device(model)))
     return logits
 
 

@@ -1,0 +1,187 @@
+"""Passes of a TransformerBridge that go around those of its wrappers which nobody listens to."""
+
+import os
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
+
+SWITCH = "EMPATHY_GEOMETRY_LEAN_PASSES"
+"""Environment variable; "0" turns lean passes off."""
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+# These stand at the ends of a block, which stays wrapped.
+_ENDS = ("hook_in", "hook_out")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Attention, MLP or norm of a block.
+
+    Attributes:
+        places: Where its wrappers stand, its own and those inside it: (parent's modules, name, wrapper, what it wraps).
+        listeners: Everything that is left out when they are replaced: hook points and wrappers, and the hook points of
+            the block that are served from inside it.
+        block: The block itself, which hangs hooks of its own into its parts.
+    """
+
+    places: list[tuple[dict[str, Any], str, nn.Module, nn.Module]]
+    listeners: list[nn.Module]
+    block: Any
+
+    def is_heard(self) -> bool:
+        """Whether anybody has a hook in it, besides the block."""
+        return _heard(self.listeners, [self.block])
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a model may run.
+
+    Attributes:
+        parts: What may go without its wrappers.
+        config: Hugging Face's configuration in which attention may be switched from "eager" to "sdpa"; None if not.
+    """
+
+    parts: list[_Part]
+    config: Any = None
+
+
+_WRAPPED = _Form([])
+_forms: "weakref.WeakKeyDictionary[Any, dict[Any, _Form]]" = weakref.WeakKeyDictionary()
+
+
+@contextmanager
+def lean_pass(model: HookedModel) -> Iterator[None]:
+    """Within this block, a TransformerBridge runs Hugging Face's own attention, MLP and norms where nothing is hooked.
+
+    TransformerBridge wraps every linear layer and norm and calls two hook points around each; on a small model that is
+    a tenth of a pass. Blocks, embedding and unembedding stay wrapped, so that residual streams are read and edited as
+    ever, and so does every part in which a hook is attached. Enter it when all hooks are attached, around one pass
+    without gradients. HookedTransformer runs as it is.
+
+    Where no part at all is listened to, attention weights need not exist as a matrix, and are computed by PyTorch's
+    fused attention (`scaled_dot_product_attention`) if the model supports it.
+
+    The first time, all ways are run on a few tokens; one that differs by more than rounding is not used. That trial
+    needs a model without hooks: see `try_lean_passes`.
+    """
+    try_lean_passes(model)
+    form = _forms.get(model, {}).get(_state(model), _WRAPPED) if os.environ.get(SWITCH) != "0" else _WRAPPED
+    unheard = [part for part in form.parts if not part.is_heard()]
+    replaced = [place for part in unheard for place in part.places]
+    config = form.config if len(unheard) == len(form.parts) else None
+    try:
+        for modules, name, _, wrapped in replaced:
+            modules[name] = wrapped
+        if config is not None:
+            config._attn_implementation = "sdpa"
+        yield
+    finally:
+        if config is not None:
+            config._attn_implementation = "eager"
+        for modules, name, wrapper, _ in replaced:
+            modules[name] = wrapper
+
+
+def try_lean_passes(model: Any) -> None:
+    """Find out, once, whether a model can run leanly; call it before hooks are attached: with any, nothing is tried."""
+    if not is_bridge(model) or os.environ.get(SWITCH) == "0":
+        return
+    known, state = _forms.setdefault(model, {}), _state(model)
+    if state in known or _heard(model.modules(), getattr(model, "blocks", ())):
+        return
+    known[state] = _WRAPPED
+    ids, mask = _trial_tokens(model)
+    with torch.no_grad():
+        expected = _logits(model, ids, mask)
+        parts = _found(model)
+        for form in (_Form(parts), _Form(parts, _switchable(model, parts))):
+            before, known[state] = known[state], form  # the trial itself runs through lean_pass
+            if not _same(model, ids, mask, expected):
+                known[state] = before
+                return
+
+
+def _state(model: Any) -> tuple[Any, ...]:
+    """Weight processing changes what wrappers compute, so a verdict holds for the model as it was then."""
+    return getattr(model, "compatibility_mode", None), getattr(model.cfg, "layer_norm_folding", None)
+
+
+def _heard(modules: Iterable[nn.Module], blocks: Iterable[Any]) -> bool:
+    """Whether anything but these blocks has hung a hook into the modules."""
+    numbers = [number for m in modules for hooks in _HOOKS for number in getattr(m, hooks)]
+    if not numbers:
+        return False
+    return not {handle.id for b in blocks for handle in getattr(b, "_capture_hook_handles", ())}.issuperset(numbers)
+
+
+def _found(model: Any) -> list[_Part]:
+    parts = []
+    for block in getattr(model, "blocks", ()):
+        inside: Any = getattr(block, "original_component", None)
+        for name, wrapper in list(getattr(inside, "_modules", {}).items()):
+            if _is_wrapper(wrapper):
+                places: list[tuple[dict[str, Any], str, nn.Module, nn.Module]] = []
+                _collect(inside._modules, name, wrapper, places)
+                listeners = [m for m in wrapper.modules() if _is_wrapper(m) or _is_hook_point(m)]
+                listeners += [m for at, m in block._modules.items() if _is_hook_point(m) and at not in _ENDS]
+                parts.append(_Part(places, listeners, block))
+    return parts
+
+
+def _collect(modules: dict[str, Any], name: str, wrapper: Any, places: list[Any]) -> None:
+    places.append((modules, name, wrapper, wrapper.original_component))
+    for inner, child in wrapper.original_component._modules.items():
+        if _is_wrapper(child):
+            _collect(wrapper.original_component._modules, inner, child, places)
+
+
+def _is_wrapper(module: Any) -> bool:
+    return hasattr(module, "hook_out") and getattr(module, "original_component", None) is not None
+
+
+def _is_hook_point(module: Any) -> bool:
+    return hasattr(module, "fwd_hooks") and hasattr(module, "add_hook")
+
+
+def _switchable(model: Any, parts: list[_Part]) -> Any:
+    """The configuration from which all attention parts take their implementation, where "sdpa" means the same."""
+    config = getattr(model.original_model, "config", None)
+    configs = [getattr(wrapped, "config", config) for part in parts for *_, wrapped in part.places]
+    alike = config is not None and all(found is config for found in configs)
+    plain = getattr(config, "_attn_implementation", None) == "eager" and not getattr(
+        config, "attn_logit_softcapping", None
+    )
+    return config if alike and plain and getattr(model.original_model, "_supports_sdpa", False) else None
+
+
+def _trial_tokens(model: Any) -> tuple[Tensor, Tensor]:
+    """Two rows, one of them padded on the left."""
+    n = min(8, int(model.cfg.n_ctx))
+    ids = torch.arange(2 * n).reshape(2, n).remainder(int(model.cfg.d_vocab)).to(model_device(model))
+    mask = torch.ones_like(ids)
+    mask[1, : n // 2] = 0
+    return ids, mask
+
+
+def _same(model: Any, ids: Tensor, mask: Tensor, expected: Tensor) -> bool:
+    try:
+        with lean_pass(model):
+            found = _logits(model, ids, mask)
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError):
+        return False
+    limit = 1e-4 if torch.finfo(model.cfg.dtype).bits >= 32 else 0.05
+    return float((found - expected).norm()) <= limit * float(expected.norm())
+
+
+def _logits(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    logits: Tensor = model(ids, attention_mask=mask)
+    return logits[mask.bool()].float()
