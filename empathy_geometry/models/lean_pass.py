@@ -23,22 +23,22 @@ _ENDS = ("hook_in", "hook_out")
 
 @dataclass(frozen=True)
 class _Part:
-    """Attention, MLP or norm of a block.
+    """Attention, MLP or norm of a block; or the block's own wrapper.
 
     Attributes:
         places: Where its wrappers stand, its own and those inside it: (parent's modules, name, wrapper, what it wraps).
-        listeners: Everything that is left out when they are replaced: hook points and wrappers, and the hook points of
-            the block that are served from inside it.
+        hooks: PyTorch's tables of hooks of all that is left out when they are replaced: hook points and wrappers, and
+            the hook points of the block that are served from inside it.
         block: The block itself, which hangs hooks of its own into its parts.
     """
 
     places: list[tuple[dict[str, Any], str, nn.Module, nn.Module]]
-    listeners: list[nn.Module]
+    hooks: list[dict[int, Any]]
     block: Any
 
     def is_heard(self) -> bool:
         """Whether anybody has a hook in it, besides the block."""
-        return _heard(self.listeners, [self.block])
+        return any(self.hooks) and _heard(self.hooks, [self.block])
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,16 @@ class _Form:
 
     Attributes:
         parts: What may go without its wrappers.
+        blocks: Blocks that may go without theirs, if all their parts do.
         config: Hugging Face's configuration in which attention may be switched from "eager" to "sdpa"; None if not.
     """
 
     parts: list[_Part]
+    blocks: list[_Part]
     config: Any = None
 
 
-_WRAPPED = _Form([])
+_WRAPPED = _Form([], [])
 _forms: "weakref.WeakKeyDictionary[Any, dict[Any, _Form]]" = weakref.WeakKeyDictionary()
 
 
@@ -63,8 +65,8 @@ def lean_pass(model: HookedModel) -> Iterator[None]:
     """Within this block, a TransformerBridge runs Hugging Face's own attention, MLP and norms where nothing is hooked.
 
     TransformerBridge wraps every linear layer and norm and calls two hook points around each; on a small model that is
-    a tenth of a pass. Blocks, embedding and unembedding stay wrapped, so that residual streams are read and edited as
-    ever, and so does every part in which a hook is attached. Enter it when all hooks are attached, around one pass
+    a tenth of a pass. Embedding and unembedding stay wrapped, and so does every block and part in which a hook is
+    attached, so that streams are read and edited as ever. Enter it when all hooks are attached, around one pass
     without gradients. HookedTransformer runs as it is.
 
     Where no part at all is listened to, attention weights need not exist as a matrix, and are computed by PyTorch's
@@ -76,7 +78,8 @@ def lean_pass(model: HookedModel) -> Iterator[None]:
     try_lean_passes(model)
     form = _forms.get(model, {}).get(_state(model), _WRAPPED) if os.environ.get(SWITCH) != "0" else _WRAPPED
     unheard = [part for part in form.parts if not part.is_heard()]
-    replaced = [place for part in unheard for place in part.places]
+    silent = [block for block in form.blocks if not block.is_heard()]
+    replaced = [place for part in (*unheard, *silent) for place in part.places]
     config = form.config if len(unheard) == len(form.parts) else None
     try:
         for modules, name, _, wrapped in replaced:
@@ -96,14 +99,14 @@ def try_lean_passes(model: Any) -> None:
     if not is_bridge(model) or os.environ.get(SWITCH) == "0":
         return
     known, state = _forms.setdefault(model, {}), _state(model)
-    if state in known or _heard(model.modules(), getattr(model, "blocks", ())):
+    if state in known or _heard(_hooks_of(model.modules()), getattr(model, "blocks", ())):
         return
     known[state] = _WRAPPED
     ids, mask = _trial_tokens(model)
     with torch.no_grad():
         expected = _logits(model, ids, mask)
-        parts = _found(model)
-        for form in (_Form(parts), _Form(parts, _switchable(model, parts))):
+        parts, blocks = _found(model)
+        for form in (_Form(parts, []), _Form(parts, blocks), _Form(parts, blocks, _switchable(model, parts))):
             before, known[state] = known[state], form  # the trial itself runs through lean_pass
             if not _same(model, ids, mask, expected):
                 known[state] = before
@@ -115,31 +118,46 @@ def _state(model: Any) -> tuple[Any, ...]:
     return getattr(model, "compatibility_mode", None), getattr(model.cfg, "layer_norm_folding", None)
 
 
-def _heard(modules: Iterable[nn.Module], blocks: Iterable[Any]) -> bool:
-    """Whether anything but these blocks has hung a hook into the modules."""
-    numbers = [number for m in modules for hooks in _HOOKS for number in getattr(m, hooks)]
-    if not numbers:
-        return False
+def _hooks_of(modules: Iterable[nn.Module]) -> list[dict[int, Any]]:
+    return [getattr(m, name) for m in modules for name in _HOOKS]
+
+
+def _heard(hooks: Iterable[dict[int, Any]], blocks: Iterable[Any]) -> bool:
+    """Whether anything but these blocks has hung a hook there."""
+    numbers = [number for table in hooks for number in table]
     return not {handle.id for b in blocks for handle in getattr(b, "_capture_hook_handles", ())}.issuperset(numbers)
 
 
-def _found(model: Any) -> list[_Part]:
-    parts = []
+def _found(model: Any) -> tuple[list[_Part], list[_Part]]:
+    """Parts of blocks, and the blocks."""
+    parts, blocks = [], []
+    standing = {id(m): (inside._modules, name) for inside in model.original_model.modules() for name, m in _of(inside)}
     for block in getattr(model, "blocks", ()):
-        inside: Any = getattr(block, "original_component", None)
-        for name, wrapper in list(getattr(inside, "_modules", {}).items()):
+        wrapped: Any = getattr(block, "original_component", None)
+        for name, wrapper in _of(wrapped):
             if _is_wrapper(wrapper):
                 places: list[tuple[dict[str, Any], str, nn.Module, nn.Module]] = []
-                _collect(inside._modules, name, wrapper, places)
-                listeners = [m for m in wrapper.modules() if _is_wrapper(m) or _is_hook_point(m)]
-                listeners += [m for at, m in block._modules.items() if _is_hook_point(m) and at not in _ENDS]
-                parts.append(_Part(places, listeners, block))
-    return parts
+                _collect(wrapped._modules, name, wrapper, places)
+                listeners = [m for m in wrapper.modules() if _listens(m)]
+                listeners += [m for at, m in _of(block) if _is_hook_point(m) and at not in _ENDS]
+                parts.append(_Part(places, _hooks_of(listeners), block))
+        if wrapped is not None and id(block) in standing:
+            listeners = [m for m in block.modules() if _listens(m)]
+            blocks.append(_Part([(*standing[id(block)], block, wrapped)], _hooks_of(listeners), block))
+    return parts, blocks
+
+
+def _of(module: Any) -> list[tuple[str, Any]]:
+    return list(getattr(module, "_modules", {}).items())
+
+
+def _listens(module: Any) -> bool:
+    return _is_wrapper(module) or _is_hook_point(module)
 
 
 def _collect(modules: dict[str, Any], name: str, wrapper: Any, places: list[Any]) -> None:
     places.append((modules, name, wrapper, wrapper.original_component))
-    for inner, child in wrapper.original_component._modules.items():
+    for inner, child in _of(wrapper.original_component):
         if _is_wrapper(child):
             _collect(wrapper.original_component._modules, inner, child, places)
 
