@@ -9,10 +9,16 @@ from tiny_models import D_MODEL, KINDS, N_LAYERS, tiny_bridge, tiny_model
 from empathy_geometry.models.lean_pass import SWITCH, lean_pass, try_lean_passes
 from empathy_geometry.models.tokens import pad
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_gradients")
 
 rows_of_ids = st.lists(st.lists(st.integers(0, 250), min_size=1, max_size=9), min_size=1, max_size=4)
 BRIDGES = [kind for kind in KINDS if kind != "hooked_transformer"]
+
+
+@pytest.fixture
+def no_gradients():
+    with torch.no_grad():
+        yield
 
 
 def wrappers(model):
@@ -126,6 +132,13 @@ def test_fused_attention_where_nobody_listens_and_eager_again_after():
     assert config._attn_implementation == "eager"
     with model.hooks(fwd_hooks=[("blocks.2.attn.hook_pattern", lambda x, hook: None)]), lean_pass(model):
         assert config._attn_implementation == "eager"
+
+
+def test_with_gradients_the_model_runs_as_it_is():
+    model = tiny_model("bridge_llama")
+    before = wrappers(model)
+    with torch.enable_grad(), lean_pass(model):
+        assert wrappers(model) == before
 
 
 def test_it_can_be_turned_off(monkeypatch):

@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ SWITCH = "EMPATHY_GEOMETRY_LEAN_PASSES"
 """Environment variable; "0" turns lean passes off."""
 
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 # These stand at the ends of a block, which stays wrapped.
 _ENDS = ("hook_in", "hook_out")
 
@@ -29,16 +30,16 @@ class _Part:
         places: Where its wrappers stand, its own and those inside it: (parent's modules, name, wrapper, what it wraps).
         hooks: PyTorch's tables of hooks of all that is left out when they are replaced: hook points and wrappers, and
             the hook points of the block that are served from inside it.
-        block: The block itself, which hangs hooks of its own into its parts.
+        own: Numbers of the hooks that the block itself has hung there.
     """
 
     places: list[tuple[dict[str, Any], str, nn.Module, nn.Module]]
     hooks: list[dict[int, Any]]
-    block: Any
+    own: frozenset[int]
 
     def is_heard(self) -> bool:
         """Whether anybody has a hook in it, besides the block."""
-        return any(self.hooks) and _heard(self.hooks, [self.block])
+        return not self.own.issuperset(chain.from_iterable(self.hooks))
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def lean_pass(model: HookedModel) -> Iterator[None]:
 
     TransformerBridge wraps every linear layer and norm and calls two hook points around each; on a small model that is
     a tenth of a pass. Embedding and unembedding stay wrapped, and so does every block and part in which a hook is
-    attached, so that streams are read and edited as ever. Enter it when all hooks are attached, around one pass
-    without gradients. HookedTransformer runs as it is.
+    attached, so that streams are read and edited as ever. Enter it when all hooks are attached, around one pass. With
+    gradients, and on HookedTransformer, the model runs as it is.
 
     Where no part at all is listened to, attention weights need not exist as a matrix, and are computed by PyTorch's
     fused attention (`scaled_dot_product_attention`) if the model supports it.
@@ -76,7 +77,8 @@ def lean_pass(model: HookedModel) -> Iterator[None]:
     needs a model without hooks: see `try_lean_passes`.
     """
     try_lean_passes(model)
-    form = _forms.get(model, {}).get(_state(model), _WRAPPED) if os.environ.get(SWITCH) != "0" else _WRAPPED
+    off = os.environ.get(SWITCH) == "0" or torch.is_grad_enabled()
+    form = _WRAPPED if off else _forms.get(model, {}).get(_state(model), _WRAPPED)
     unheard = [part for part in form.parts if not part.is_heard()]
     silent = [block for block in form.blocks if not block.is_heard()]
     replaced = [place for part in (*unheard, *silent) for place in part.places]
@@ -99,7 +101,9 @@ def try_lean_passes(model: Any) -> None:
     if not is_bridge(model) or os.environ.get(SWITCH) == "0":
         return
     known, state = _forms.setdefault(model, {}), _state(model)
-    if state in known or _heard(_hooks_of(model.modules()), getattr(model, "blocks", ())):
+    if state in known or not _own_hooks(*getattr(model, "blocks", ())).issuperset(
+        chain.from_iterable(_hooks_of(model.modules()))
+    ):
         return
     known[state] = _WRAPPED
     ids, mask = _trial_tokens(model)
@@ -122,10 +126,9 @@ def _hooks_of(modules: Iterable[nn.Module]) -> list[dict[int, Any]]:
     return [getattr(m, name) for m in modules for name in _HOOKS]
 
 
-def _heard(hooks: Iterable[dict[int, Any]], blocks: Iterable[Any]) -> bool:
-    """Whether anything but these blocks has hung a hook there."""
-    numbers = [number for table in hooks for number in table]
-    return not {handle.id for b in blocks for handle in getattr(b, "_capture_hook_handles", ())}.issuperset(numbers)
+def _own_hooks(*blocks: Any) -> frozenset[int]:
+    """Numbers of the hooks that blocks hang into their own parts."""
+    return frozenset(handle.id for block in blocks for handle in getattr(block, "_capture_hook_handles", ()))
 
 
 def _found(model: Any) -> tuple[list[_Part], list[_Part]]:
@@ -140,10 +143,10 @@ def _found(model: Any) -> tuple[list[_Part], list[_Part]]:
                 _collect(wrapped._modules, name, wrapper, places)
                 listeners = [m for m in wrapper.modules() if _listens(m)]
                 listeners += [m for at, m in _of(block) if _is_hook_point(m) and at not in _ENDS]
-                parts.append(_Part(places, _hooks_of(listeners), block))
+                parts.append(_Part(places, _hooks_of(listeners), _own_hooks(block)))
         if wrapped is not None and id(block) in standing:
             listeners = [m for m in block.modules() if _listens(m)]
-            blocks.append(_Part([(*standing[id(block)], block, wrapped)], _hooks_of(listeners), block))
+            blocks.append(_Part([(*standing[id(block)], block, wrapped)], _hooks_of(listeners), _own_hooks(block)))
     return parts, blocks
 
 

@@ -170,7 +170,8 @@ def hook_names(model: HookedModel, layers: Sequence[Layer], site: Site = "resid_
 def check_model(model: object) -> None:
     """Raise TypeError, with what to do, unless `model` is a hooked model."""
     needed = ("cfg", "tokenizer", "hook_dict", "hooks", "to_tokens", "generate")
-    missing = [attribute for attribute in needed if not hasattr(model, attribute)]
+    # Asked of the class first: hook_dict is a property that TransformerBridge computes anew each time.
+    missing = [name for name in needed if not (hasattr(type(model), name) or hasattr(model, name))]
     if missing:
         raise TypeError(
             f"model must be a TransformerLens model (HookedTransformer or TransformerBridge), got "

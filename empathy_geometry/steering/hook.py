@@ -14,6 +14,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.subspaces import Subspace
+from empathy_geometry.models.lean_pass import try_lean_passes
 from empathy_geometry.models.loading import HookedModel, check_model, hook_names, model_identity
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.token_tracking import Positions, Span, TokenTracker, check_positions, check_spans
@@ -169,11 +170,11 @@ class SteeringHook:
             ...     model.generate("I lost my job today.", max_new_tokens=40)
         """
         check_model(model)
-        self.check_fits(model)
+        names = self.check_fits(model)
         if responses is not None and self.positions != "response":
             raise ValueError(f"responses only apply to positions='response', not to {self.positions!r}")
         spans = self.positions if responses is None else check_positions(responses)
-        names = self.names(model)
+        try_lean_passes(model)
         tracker = None
         if self.positions != "all" or self.alpha.ndim == 1:
             tracker = TokenTracker(lambda rows, lengths: self._check_pass(spans, rows, lengths))
@@ -212,15 +213,18 @@ class SteeringHook:
         by_depth = sorted(self.layers, key=lambda layer: -1 if layer == "embed" else layer)
         return hook_names(model, by_depth, _site(self.direction))
 
-    def check_fits(self, model: HookedModel) -> None:
-        """Raise ValueError if the direction is of another model: other weights, another width, or no such layer."""
+    def check_fits(self, model: HookedModel) -> list[str]:
+        """The hook points that are edited; ValueError if the direction is of another model.
+
+        That is: other weights, another width, or no such layer.
+        """
         d_model, width = int(model.cfg.d_model), int(self._basis.shape[-1])
         if width != d_model:
             raise ValueError(f"the direction has width {width}, the model d_model {d_model}; it is of another model")
-        self.names(model)
+        names = self.names(model)
         known = getattr(self.direction, "model", None)
         if not known:
-            return
+            return names
         identity = model_identity(model)
         for key in ("name", "n_layers", "normalization"):
             if key in known and key in identity and known[key] != identity[key]:
@@ -235,6 +239,7 @@ class SteeringHook:
                 f"the direction was made on other weights of {identity['name']!r} (SHA-256 differs); extract it "
                 f"again here, or pass direction.vector if you mean it"
             )
+        return names
 
     def _check_batch(self, rows: int) -> None:
         if self.alpha.ndim == 1 and len(self.alpha) != rows:
