@@ -1,6 +1,7 @@
 """`causal_effects` tells what drives a model from what can only be read, and refuses evidence that is none."""
 
 import json
+from html import unescape
 
 import numpy as np
 import pytest
@@ -73,6 +74,7 @@ def test_a_random_vector_moves_its_own_probe_and_is_not_causal(planted, texts, r
 
 
 def test_every_effect_has_an_interval_and_its_controls(result):
+    assert all(verdict.reason in unescape(result._repr_html_()) for verdict in result.verdicts.values())
     assert {r.test for r in result.rows} == {"sufficiency", "necessity", "damage", "prompt baseline"}
     for row in result.rows:
         assert row.effect.low <= row.effect.value <= row.effect.high

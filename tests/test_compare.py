@@ -77,6 +77,7 @@ def contrast(comparison, quantity):
 
 def test_a_known_ratio_is_recovered_and_no_difference_is_none():
     result = compare({"a": synthetic("a", d=20.0, seed=1), "b": synthetic("b", d=10.0, seed=2)})
+    assert result._repr_html_().count("<tr>") == 1 + len(result.contrasts)
     dimensions, reach = contrast(result, "dimensionality"), contrast(result, "steering range +")
     assert float(dimensions.effect) == pytest.approx(2.0)
     assert dimensions.effect.low < 2 < dimensions.effect.high

@@ -31,6 +31,7 @@ def test_every_layer_is_there_in_order_of_depth(profile):
     for p in profile.points:
         assert float(p.bandwidth) == pytest.approx(float(p.dimensionality) * float(p.range_positive))
     assert "over depth" in str(profile)
+    assert profile.heading in profile._repr_html_()
 
 
 def test_files_hold_the_same_numbers(profile, tmp_path):

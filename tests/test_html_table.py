@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
+from small_result import small_bandwidth
 
 import empathy_geometry as eg
 from empathy_geometry.foundation.html_table import html_table
@@ -107,3 +108,22 @@ def test_pitfall():
     table = Cells(found._repr_html_())
     assert table.rows[0] == list(found.rows()[0])
     assert "(planted data)" in table.text
+
+
+def test_bandwidth_and_its_sweep():
+    found = small_bandwidth()
+    table = Cells(found._repr_html_())
+    assert [tuple(row) for row in table.rows[1:]] == found.rows()
+    assert found.heading in table.text
+    sweep = found.concept.sweep
+    table = Cells(sweep._repr_html_())
+    assert [row[0] for row in table.rows[1:]] == [f"{alpha:g}" for alpha in sweep.alphas]
+    assert table.rows[1][-1] == sweep.texts[0][0]
+
+
+def test_erasure(acts: eg.Activations):
+    other = np.where(np.arange(96) % 4 < 2, "x", "y")
+    found = eg.erasure(acts.layer(7).numpy(), acts.labels == "warm", other == "x", groups=acts.groups)
+    table = Cells(found._repr_html_())
+    assert table.rows[1] == ["nothing", str(found.target), str(found.concept)]
+    assert len(table.rows) == 5

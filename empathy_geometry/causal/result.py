@@ -10,6 +10,7 @@ from empathy_geometry.causal.dose_response import DoseResponse
 from empathy_geometry.causal.specificity import SpecificityMatrix
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -152,6 +153,10 @@ class CausalEffects:
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{name}: {v.verdict}" for name, v in self.verdicts.items())
         return f"CausalEffects({verdicts}; layer {self.layer}, {len(self.rows)} tests)"
+
+    def _repr_html_(self) -> str:
+        rows = [{"direction": name, **v.to_dict()} for name, v in self.verdicts.items()]
+        return html_table(f"Causal effects, edited after layer {self.layer}", rows, notes=self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

@@ -76,7 +76,7 @@ def silhouette(X: ArrayLike, labels: LabelsLike, *, groups: LabelsLike | None = 
     widths = silhouette_samples(rows, label)
     value, n_groups = float(widths.mean()), int(group.max()) + 1
     parts = _parts(widths - value, group)
-    return _around(value, parts, level, len(rows), n_groups, "clustered")
+    return _around(value, parts, level, len(rows), n_groups, "clustered", (-1.0, 1.0))
 
 
 def adjusted_rand(
@@ -102,7 +102,7 @@ def adjusted_rand(
         return Estimate(value, None, None, level, n, n_groups, "no interval: too few groups")
     left_out = np.array([adjusted_rand_score(label[group != g], cluster[group != g]) for g in range(n_groups)])
     parts = np.sqrt((n_groups - 1) / n_groups) * (left_out - left_out.mean())
-    return _around(value, parts if parts.any() else None, level, n, n_groups, "jackknife over groups")
+    return _around(value, parts if parts.any() else None, level, n, n_groups, "jackknife over groups", (-0.5, 1.0))
 
 
 def _checked(
@@ -122,8 +122,18 @@ def _parts(deviations: FloatArray, group: IntArray) -> FloatArray | None:
     return parts if np.abs(parts).max() > 1e-14 else None
 
 
-def _around(value: float, parts: FloatArray | None, level: float, n: int, n_groups: int, method: str) -> Estimate:
+def _around(
+    value: float,
+    parts: FloatArray | None,
+    level: float,
+    n: int,
+    n_groups: int,
+    method: str,
+    possible: tuple[float, float],
+) -> Estimate:
+    """A t interval, cut at the values that the index can take."""
     if parts is None:
         return Estimate(value, None, None, level, n, n_groups, "no interval: groups do not differ")
     half = t_quantile(parts, level) * float(np.sqrt((parts**2).sum()))
-    return Estimate(value, value - half, value + half, level, n, n_groups, method)
+    low, high = max(possible[0], value - half), min(possible[1], value + half)
+    return Estimate(value, low, high, level, n, n_groups, method)

@@ -11,6 +11,7 @@ from empathy_geometry.evaluation.surviving import surviving_share
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_groups, as_matrix
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.splits import grouped_folds
 
@@ -55,15 +56,23 @@ class Erasure:
     probe: str
     seed: int
 
-    def __str__(self) -> str:
-        rows = [
+    def _rows(self) -> list[tuple[str, Estimate, Estimate]]:
+        return [
             ("nothing", self.target, self.concept),
             ("the concept", self.target_without_concept, self.concept_without_concept),
             ("the target", self.target_without_target, self.concept_without_target),
         ]
+
+    def _repr_html_(self) -> str:
+        rows = [{"erased": name, "target": str(t), "concept": str(c)} for name, t, c in self._rows()]
+        rows.append({"erased": "fresh control", "target": "", "concept": str(self.fresh_control)})
+        notes = [f"share of the target that survives: {self.surviving or 'not to be read'}", *self.notes]
+        return html_table(f"Held-out AUROC, {self.probe}", rows, notes=notes)
+
+    def __str__(self) -> str:
         lines = [f"Held-out AUROC, {self.probe}, n = {self.target.n} in {self.target.n_groups} groups"]
         lines.append(f"{'erased':<14}{'target':<24}{'concept':<24}")
-        lines += [f"{name:<14}{t!s:<24}{c!s:<24}".rstrip() for name, t, c in rows]
+        lines += [f"{name:<14}{t!s:<24}{c!s:<24}".rstrip() for name, t, c in self._rows()]
         lines.append(f"{'fresh control':<14}{'':<24}{self.fresh_control}")
         lines.append(f"share of the target that survives: {self.surviving or 'not to be read'}")
         return "\n".join(lines + [f"note: {note}" for note in self.notes])

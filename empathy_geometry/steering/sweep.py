@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Seed
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.steering.coherence import CoherencePart, coherence_of
@@ -135,6 +136,19 @@ class SteeringSweep:
         low, high = self.alphas[0], self.alphas[-1]
         grid = f"{len(self.alphas)} alphas from {low:g} to {high:g} {self.units}"
         return f"SteeringSweep({grid}, {len(self.prompts)} prompts)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "alpha": f"{alpha:g}",
+                **{name: float(part[a].mean()) for name, part in self.parts.items()},
+                "coherence": float(self.coherence[a].mean()),
+                "concept": float(self.concept[a].mean()),
+                "first text": self.texts[a][0],
+            }
+            for a, alpha in enumerate(self.alphas.tolist())
+        ]
+        return html_table(repr(self), rows, notes=[f"means over {len(self.prompts)} prompts; alpha in {self.units}"])
 
 
 def steering_sweep(

@@ -16,6 +16,7 @@ from empathy_geometry.evaluation.permutation import PermutationTest, permutation
 from empathy_geometry.evaluation.transfer import TransferMatrix, transfer_matrix
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import title
 from empathy_geometry.geometry.probes import Probe
@@ -112,18 +113,25 @@ class Bandwidth:
         table.append(_sae_row(self.sae))
         return table
 
+    @property
+    def heading(self) -> str:
+        """Title with concept, model and layer, marked where the data is planted."""
+        model = self.provenance.model.get("name", "?")
+        control = "" if self.control is None else f"; control: {self.control.name}"
+        text = f"Bandwidth of {self.concept.name} in {model}, layer {self.layer} ({self.layer_choice}){control}"
+        return title(text, self.provenance.kind)
+
     def __str__(self) -> str:
         rows = self.rows()
         first, second = (max(len(r[i]) for r in rows) for i in (0, 1))
-        model = self.provenance.model.get("name", "?")
-        control = "" if self.control is None else f"; control: {self.control.name}"
-        heading = f"Bandwidth of {self.concept.name} in {model}, layer {self.layer} ({self.layer_choice}){control}"
         body = [f"  {a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
-        return "\n".join(
-            [title(heading, self.provenance.kind), f"  {'':<{first}}  {'concept':<{second}}  control / null", *body]
-        )
+        return "\n".join([self.heading, f"  {'':<{first}}  {'concept':<{second}}  control / null", *body])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [dict(zip(("quantity", "concept", "control / null"), row, strict=True)) for row in self.rows()]
+        return html_table(self.heading, rows, notes=self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

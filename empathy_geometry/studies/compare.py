@@ -12,6 +12,7 @@ from scipy.stats import t as student
 
 from empathy_geometry.evaluation.nulls import holm
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import jsonable, one_kind, title
 from empathy_geometry.studies.bandwidth import Bandwidth
@@ -56,6 +57,9 @@ class Contrast:
     note: str = ""
 
 
+_COLUMNS = ("quantity", "pair", "effect", "p (Holm)", "scenarios", "relation", "note")
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Result of `compare`.
@@ -84,9 +88,8 @@ class Comparison:
         return table
 
     def __str__(self) -> str:
-        names = ("quantity", "pair", "effect", "p (Holm)", "scenarios", "relation", "note")
-        rows = [names, *self.rows()]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(names))]
+        rows = [_COLUMNS, *self.rows()]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
         lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         heading = title(f"Comparison of {len(self.results)} results", self.provenance.kind)
         values = [
@@ -98,6 +101,10 @@ class Comparison:
         return "\n".join([heading, *values, *(f"  {line}" for line in lines), f"  {foot}"])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        heading = title(f"Comparison of {len(self.results)} results", self.provenance.kind)
+        return html_table(heading, [dict(zip(_COLUMNS, row, strict=True)) for row in self.rows()])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

@@ -13,6 +13,7 @@ from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
 from empathy_geometry.foundation.result_file import file_stem, jsonable, title
 from empathy_geometry.geometry.probes import Probe
@@ -56,6 +57,9 @@ class LayerBandwidth:
     note: str = ""
 
 
+_CAUTION = "intervals are for each layer alone; the best of them is not corrected for"
+
+
 @dataclass(frozen=True, eq=False)
 class DepthProfile:
     """Result of `depth_profile`.
@@ -92,17 +96,24 @@ class DepthProfile:
             for p in self.points
         ]
 
+    @property
+    def heading(self) -> str:
+        """Title with concept and model, marked where the data is planted."""
+        model = self.provenance.model.get("name", "?")
+        return title(f"Bandwidth of {self.name} over depth in {model}, alpha in {self.units}", self.provenance.kind)
+
     def __str__(self) -> str:
         rows = [_COLUMNS, *self.rows()]
         widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
         lines = ["  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        model = self.provenance.model.get("name", "?")
-        heading = title(f"Bandwidth of {self.name} over depth in {model}, alpha in {self.units}", self.provenance.kind)
-        return "\n".join(
-            [heading, *lines, "  intervals are for each layer alone; the best of them is not corrected for"]
-        )
+        return "\n".join([self.heading, *lines, f"  {_CAUTION}"])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            self.heading, [dict(zip(_COLUMNS, row, strict=True)) for row in self.rows()], notes=[_CAUTION]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import title
 from empathy_geometry.studies.tripartite.finding import Finding, Section
@@ -106,6 +107,11 @@ class Tripartite:
 
     def __repr__(self) -> str:
         return f"Tripartite({self.heading}; {len(self.findings)} findings in {len(self.sections)} sections)"
+
+    def _repr_html_(self) -> str:
+        columns = ("claim", "reference study", "ours", "text-only baseline", "null", "verdict")
+        rows = [dict(zip(columns, row, strict=True)) for row in self.rows()]
+        return html_table(self.heading, rows, notes=[f"{name} left out: {why}" for name, why in self.left_out.items()])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
