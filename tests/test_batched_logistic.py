@@ -1,10 +1,16 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from planted import pairs
+from sklearn.linear_model import LogisticRegression
 
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.geometry.batched_logistic import batched_logistic
+from empathy_geometry.geometry.newton_logistic import newton_logistic
 
 
 @pytest.mark.parametrize("C", [1e-3, 1.0, 1e4])
@@ -33,3 +39,32 @@ def test_giving_up_says_what_to_try():
     rows = FoldGeometry.from_rows(torch.tensor(X), torch.tensor(X[:1]), scale=True).train
     with pytest.raises(RuntimeError, match="smaller C"):
         batched_logistic(rows, torch.tensor(y, dtype=torch.float64)[None, None], C=1.0, tolerance=1e-12, max_iter=3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(4, 40),
+    rank=st.integers(1, 12),
+    C=st.sampled_from([1e-3, 1.0, 100.0, 1e5]),
+    scale=st.sampled_from([1e-3, 1.0, 30.0]),
+    seed=st.integers(0, 10**6),
+)
+def test_newton_is_scikit_learn(n, rank, C, scale, seed):
+    rng = np.random.default_rng(seed)
+    rows, y = scale * rng.normal(size=(n, rank)), np.arange(n) % 2
+    found = newton_logistic(torch.as_tensor(rows), torch.as_tensor(y, dtype=torch.float64), C=C, tolerance=1e-10)
+    if found is None:
+        return  # the caller goes on with conjugate gradients
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # theirs may stop early; ours must be at least as low
+        theirs = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(rows, y)
+
+    def objective(weights, intercept):
+        scores = rows @ weights + intercept
+        return C * np.logaddexp(0, np.where(y == 1, -scores, scores)).sum() + 0.5 * weights @ weights
+
+    ours = objective(found[0].numpy(), float(found[1]))
+    assert ours <= objective(theirs.coef_[0], theirs.intercept_[0]) * (1 + 1e-7) + 1e-12
+    # Convex with a unit ridge in these units, so that equal objectives mean equal weights.
+    gradient = C * (1 / (1 + np.exp(-(rows @ found[0].numpy() + float(found[1])))) - y) @ rows + found[0].numpy()
+    assert np.abs(gradient).max() <= 1e-5 * max(1.0, C * np.abs(rows).sum())

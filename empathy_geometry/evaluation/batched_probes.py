@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.geometry.batched_logistic import batched_logistic
+from empathy_geometry.geometry.newton_logistic import logistic_of_one
 from empathy_geometry.geometry.probes import Probe
 
 
@@ -141,6 +142,9 @@ def _ridge(geometry: FoldGeometry, onehot: Tensor, shares: Tensor, alpha: float)
 
 
 def _logistic(geometry: FoldGeometry, onehot: Tensor, C: float, tolerance: float) -> HeldOutScores:
+    if tolerance <= 1e-6 and len(onehot) == 1:
+        weights, intercepts = logistic_of_one(geometry.train, onehot[0], C=C, tolerance=tolerance)
+        return _from_weights(geometry, weights[None], intercepts[None])
     if tolerance <= 1e-6:
         return _from_weights(geometry, *batched_logistic(geometry.train, onehot, C=C, tolerance=tolerance))
     weights, intercepts = batched_logistic(geometry.train.float(), onehot.float(), C=C, tolerance=tolerance)

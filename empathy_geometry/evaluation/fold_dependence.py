@@ -8,7 +8,7 @@ import torch
 from empathy_geometry.evaluation.batched_probes import as_onehot, solvable, solve
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.foundation._types import FloatArray, IntArray
-from empathy_geometry.geometry.batched_logistic import batched_logistic
+from empathy_geometry.geometry.newton_logistic import logistic_of_one
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.splits import Fold
 
@@ -145,8 +145,8 @@ def _dual_solution(
     kernel, targets = geometry.kernel.numpy(), onehot[0].numpy()
     n = geometry.n_train
     if probe.kind == "logistic":
-        weights, intercepts = batched_logistic(geometry.train, onehot, C=probe.C, tolerance=1e-9)
-        fitted = (weights @ geometry.train.T + intercepts[..., None])[0].numpy()
+        weights, intercepts = logistic_of_one(geometry.train, onehot[0], C=probe.C)
+        fitted = (weights @ geometry.train.T + intercepts[:, None]).numpy()
         odds = np.exp(fitted - fitted.max(axis=0))
         probability = 1 / (1 + np.exp(-fitted)) if len(fitted) == 1 else odds / odds.sum(axis=0)
         curvature = np.maximum(probability * (1 - probability), 1e-10)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.foundation._validation import check_choice, to_numpy
-from empathy_geometry.geometry.batched_logistic import batched_logistic
+from empathy_geometry.geometry.newton_logistic import logistic_of_one
 
 ProbeKind = Literal["logistic", "ridge", "lda", "mean_difference"]
 PROBE_KINDS: tuple[ProbeKind, ...] = ("logistic", "ridge", "lda", "mean_difference")
@@ -152,13 +152,9 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # The L2 penalty is invariant to rotation, so the solution lies in the span of the rows.
         basis, reduced = _row_space(X)
         onehot = codes == np.arange(len(self.classes_))[:, None]
-        weights, intercepts = batched_logistic(
-            torch.as_tensor(reduced),
-            torch.as_tensor(onehot[1:] if len(onehot) == 2 else onehot, dtype=torch.float64)[None],
-            C=self.C,
-            tolerance=1e-9,
-        )
-        return weights[0].numpy() @ basis, intercepts[0].numpy()
+        targets = torch.as_tensor(onehot[1:] if len(onehot) == 2 else onehot, dtype=torch.float64)
+        weights, intercepts = logistic_of_one(torch.as_tensor(reduced), targets, C=self.C)
+        return weights.numpy() @ basis, intercepts.numpy()
 
     def _fit_ridge(self, X: FloatArray, codes: np.ndarray) -> tuple[FloatArray, FloatArray]:
         targets = np.where(codes[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)

@@ -1,7 +1,9 @@
 """Folds that keep every scenario on one side."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
@@ -46,8 +48,9 @@ def grouped_folds(y: LabelsLike, *, groups: LabelsLike | None, n_splits: int = 5
     fewest = np.min([len(np.unique(group[codes == k])) for k in range(codes.max() + 1)])
     if fewest < 2:
         raise ValueError("every class must occur in at least two groups, so that it can be held out; got one with 1")
-    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
-    folds = tuple(Fold(train, test) for train, test in _split_quietly(splitter, codes, group))
+    folds = tuple(
+        Fold(*(part.copy() for part in parts)) for parts in _split(_Exactly(codes), _Exactly(group), n_splits, seed)
+    )
     for k, fold in enumerate(folds):
         missing = np.setdiff1d(np.arange(codes.max() + 1), codes[fold.train])
         if missing.size:
@@ -58,15 +61,28 @@ def grouped_folds(y: LabelsLike, *, groups: LabelsLike | None, n_splits: int = 5
     return folds
 
 
-def _split_quietly(
-    splitter: StratifiedGroupKFold, codes: IntArray, group: IntArray
-) -> Iterator[tuple[IntArray, IntArray]]:
-    import warnings
+class _Exactly:
+    """Integers that are looked up by their values."""
 
+    def __init__(self, values: IntArray) -> None:
+        self.values = values
+        self._key = (values.dtype.str, values.tobytes())
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Exactly) and self._key == other._key
+
+
+@lru_cache(maxsize=16)
+def _split(codes: _Exactly, group: _Exactly, n_splits: int, seed: int) -> tuple[tuple[IntArray, IntArray], ...]:
+    """scikit-learn's folds; kept, since a study asks for the same ones layer by layer."""
+    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # scikit-learn warns when a class has fewer rows than folds; the caller checks it, as an error.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        yield from splitter.split(codes, codes, group)
+        return tuple(splitter.split(codes.values, codes.values, group.values))
 
 
 def check_folds(folds: Sequence[Fold], y: LabelsLike, *, groups: LabelsLike | None) -> tuple[Fold, ...]:
