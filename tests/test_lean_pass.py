@@ -141,6 +141,17 @@ def test_with_gradients_the_model_runs_as_it_is():
         assert wrappers(model) == before
 
 
+def test_hooks_reset_in_between_are_no_hooks():
+    model = tiny_bridge("llama")
+    try_lean_passes(model)
+    model.reset_hooks()
+    model.to_tokens("a")
+    before = wrappers(model)
+    with lean_pass(model):
+        assert model.original_model.config._attn_implementation == "sdpa"
+        assert wrappers(model) != before
+
+
 def test_it_can_be_turned_off(monkeypatch):
     monkeypatch.setenv(SWITCH, "0")
     model = tiny_model("bridge_gpt2")

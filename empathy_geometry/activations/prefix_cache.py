@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.models.lean_pass import wrapped_passes
 from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
 from empathy_geometry.models.tokens import pad
 
@@ -85,7 +86,7 @@ def sharing_obstacle(model: HookedModel, ids: Int[Tensor, " pos"], name: str) ->
 
 def _try_sharing(model: HookedModel, ids: Tensor, name: str) -> str | None:
     cuts = (len(ids) // 2, max(1, len(ids) // 4))
-    with torch.no_grad(), HookReader(model, [name]) as reader:
+    with torch.no_grad(), wrapped_passes(), HookReader(model, [name]) as reader:
         whole = reader.read(ids[None], torch.ones_like(ids[None], dtype=torch.bool), [_as_it_is])[0][0]
         prefixes, prefix_mask = pad([ids[:cut].tolist() for cut in cuts], side="left")
         rest, mask = pad([ids[cut:].tolist() for cut in cuts])

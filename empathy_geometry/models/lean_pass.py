@@ -4,6 +4,7 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -30,16 +31,21 @@ class _Part:
         places: Where its wrappers stand, its own and those inside it: (parent's modules, name, wrapper, what it wraps).
         hooks: PyTorch's tables of hooks of all that is left out when they are replaced: hook points and wrappers, and
             the hook points of the block that are served from inside it.
-        own: Numbers of the hooks that the block itself has hung there.
+        own: Numbers of the hooks that the block itself had hung there when it was found.
+        block: The block.
     """
 
     places: list[tuple[dict[str, Any], str, nn.Module, nn.Module]]
     hooks: list[dict[int, Any]]
     own: frozenset[int]
+    block: Any
 
     def is_heard(self) -> bool:
         """Whether anybody has a hook in it, besides the block."""
-        return not self.own.issuperset(chain.from_iterable(self.hooks))
+        if self.own.issuperset(chain.from_iterable(self.hooks)):
+            return False
+        # `reset_hooks` makes a block hang its hooks anew, under other numbers.
+        return not _own_hooks(self.block).issuperset(chain.from_iterable(self.hooks))
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class _Form:
 
 
 _WRAPPED = _Form([], [])
+_wrapped: ContextVar[bool] = ContextVar("wrapped_passes", default=False)
 _forms: "weakref.WeakKeyDictionary[Any, dict[Any, _Form]]" = weakref.WeakKeyDictionary()
 
 
@@ -77,7 +84,7 @@ def lean_pass(model: HookedModel) -> Iterator[None]:
     needs a model without hooks: see `try_lean_passes`.
     """
     try_lean_passes(model)
-    off = os.environ.get(SWITCH) == "0" or torch.is_grad_enabled()
+    off = os.environ.get(SWITCH) == "0" or _wrapped.get() or torch.is_grad_enabled()
     form = _WRAPPED if off else _forms.get(model, {}).get(_state(model), _WRAPPED)
     unheard = [part for part in form.parts if not part.is_heard()]
     silent = [block for block in form.blocks if not block.is_heard()]
@@ -96,14 +103,22 @@ def lean_pass(model: HookedModel) -> Iterator[None]:
             modules[name] = wrapper
 
 
+@contextmanager
+def wrapped_passes() -> Iterator[None]:
+    """Within this block no pass is lean: for verdicts that must hold when hooks keep the wrappers in place."""
+    token = _wrapped.set(True)
+    try:
+        yield
+    finally:
+        _wrapped.reset(token)
+
+
 def try_lean_passes(model: Any) -> None:
     """Find out, once, whether a model can run leanly; call it before hooks are attached: with any, nothing is tried."""
     if not is_bridge(model) or os.environ.get(SWITCH) == "0":
         return
     known, state = _forms.setdefault(model, {}), _state(model)
-    if state in known or not _own_hooks(*getattr(model, "blocks", ())).issuperset(
-        chain.from_iterable(_hooks_of(model.modules()))
-    ):
+    if state in known or _has_foreign_hooks(model):
         return
     known[state] = _WRAPPED
     ids, mask = _trial_tokens(model)
@@ -117,6 +132,16 @@ def try_lean_passes(model: Any) -> None:
                 return
 
 
+def _has_foreign_hooks(model: Any) -> bool:
+    """Whether anybody but the model's own libraries has hung a hook into it.
+
+    Theirs (a block's own, Hugging Face's for recording outputs) do nothing in a plain pass.
+    """
+    hooks = [hook for table in _hooks_of(model.modules()) for hook in table.values()]
+    own = ("transformers.", "transformer_lens.model_bridge.")
+    return not all(str(getattr(hook, "__module__", "")).startswith(own) for hook in hooks)
+
+
 def _state(model: Any) -> tuple[Any, ...]:
     """Weight processing changes what wrappers compute, so a verdict holds for the model as it was then."""
     return getattr(model, "compatibility_mode", None), getattr(model.cfg, "layer_norm_folding", None)
@@ -126,9 +151,9 @@ def _hooks_of(modules: Iterable[nn.Module]) -> list[dict[int, Any]]:
     return [getattr(m, name) for m in modules for name in _HOOKS]
 
 
-def _own_hooks(*blocks: Any) -> frozenset[int]:
-    """Numbers of the hooks that blocks hang into their own parts."""
-    return frozenset(handle.id for block in blocks for handle in getattr(block, "_capture_hook_handles", ()))
+def _own_hooks(block: Any) -> frozenset[int]:
+    """Numbers of the hooks that a block hangs into its own parts."""
+    return frozenset(handle.id for handle in getattr(block, "_capture_hook_handles", ()))
 
 
 def _found(model: Any) -> tuple[list[_Part], list[_Part]]:
@@ -143,10 +168,12 @@ def _found(model: Any) -> tuple[list[_Part], list[_Part]]:
                 _collect(wrapped._modules, name, wrapper, places)
                 listeners = [m for m in wrapper.modules() if _listens(m)]
                 listeners += [m for at, m in _of(block) if _is_hook_point(m) and at not in _ENDS]
-                parts.append(_Part(places, _hooks_of(listeners), _own_hooks(block)))
+                parts.append(_Part(places, _hooks_of(listeners), _own_hooks(block), block))
         if wrapped is not None and id(block) in standing:
             listeners = [m for m in block.modules() if _listens(m)]
-            blocks.append(_Part([(*standing[id(block)], block, wrapped)], _hooks_of(listeners), _own_hooks(block)))
+            blocks.append(
+                _Part([(*standing[id(block)], block, wrapped)], _hooks_of(listeners), _own_hooks(block), block)
+            )
     return parts, blocks
 
 
