@@ -55,7 +55,7 @@ def write_inputs(folder: Path, *, model_folder: Path | None, n_pairs: int, quick
         "n_layers": n_layers,
         "d_model": d_model,
         "layer": min(LAYER, n_layers - 1),
-        "attention": "eager",
+        "attention": "sdpa",
         "batch_size": 8,
         "first_line": FIRST_LINE,
         "pairs": chosen_pairs(n_pairs),

@@ -31,7 +31,9 @@ METHOD = """## How it was measured
   vector.
 - For each comparison both sides prepare, warm up once, and run alternately in rotating order. A ratio is the median of
   the paired ratios, with its range. Above 1, ours took less.
-- Processor time on one thread: other jobs ran on the machine. float32; eager attention on every side; batches of eight
+- Processor time on one thread: other jobs ran on the machine. float32. Hugging Face models run with PyTorch's fused
+  attention, their default; TransformerBridge asks for eager attention, and ours switches to the fused one by itself
+  where nobody reads attention patterns (a default, not an option set here). Batches of eight
   texts where extraction is compared, the texts sorted by length beforehand so that padding costs nobody.
 - "Same work" is the first line of ours in each comparison. Other lines are our defaults or functions that do more; the
   last column says what.

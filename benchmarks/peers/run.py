@@ -228,7 +228,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=4, help="pairs of texts for extraction")
     parser.add_argument("--model", type=Path, help="a Hugging Face folder of a Llama; default: the embedded model")
-    parser.add_argument("--keep", action="store_true", help="keep what the output file says of the other peers")
+    parser.add_argument("--keep", action="store_true", help="keep what the output file says of other peers and tasks")
     parser.add_argument("--install", action="store_true", help="make missing environments first")
     parser.add_argument("--minutes", type=float, default=38, help="after which nothing new is started")
     parser.add_argument("--patience", type=float, default=400, help="seconds that one request may take")
@@ -259,7 +259,7 @@ def main() -> None:
         "failed": [],
     }
     if given.keep and given.output.exists():
-        keep_others(results, json.loads(given.output.read_text(encoding="utf-8")), given.peers)
+        keep_others(results, json.loads(given.output.read_text(encoding="utf-8")), given.peers, given.only)
     with closing(Worker("ours", Path(sys.executable), given.work, given.threads, given.patience)) as ours:
         results["versions"]["empathy_geometry"] = ours.hello["versions"]
         results["facts"] += facts_of(ours, "empathy_geometry", given.only)
@@ -283,10 +283,14 @@ def main() -> None:
     print(f"{results['minutes']:.1f} minutes; wrote {given.output}; now: python benchmarks/peers/render.py")
 
 
-def keep_others(results: dict[str, Any], earlier: dict[str, Any], again: list[str]) -> None:
-    """Put in what an earlier run found about peers that do not run again."""
+def keep_others(results: dict[str, Any], earlier: dict[str, Any], again: list[str], tasks: list[str]) -> None:
+    """Put in what an earlier run found about peers and tasks that do not run again."""
     for kind in ("comparisons", "facts", "failed"):
-        results[kind] += [r for r in earlier[kind] if r["peer"] not in (*again, "empathy_geometry")]
+        results[kind] += [
+            r
+            for r in earlier[kind]
+            if r["peer"] not in (*again, "empathy_geometry") or r.get("task", tasks[0]) not in tasks
+        ]
     results["versions"].update({k: v for k, v in earlier["versions"].items() if k not in again})
     results["earlier"] = [*earlier.get("earlier", []), {k: earlier[k] for k in ("date", "command", "minutes")}]
 
@@ -318,14 +322,21 @@ def run_peer(
         if comparison.peer != name or comparison.task not in given.only:
             continue
         if (time.monotonic() - start) / 60 > given.minutes:
-            results["failed"].append({"peer": name, "what": comparison.what, "error": "not started: out of time"})
+            results["failed"].append(
+                {"peer": name, "task": comparison.task, "what": comparison.what, "error": "not started: out of time"}
+            )
             continue
         label = f"  {comparison.task} {comparison.theirs.label}: {comparison.what}"
         try:
             record = compare(comparison, peer, ours, repeats, layer)
         except WorkerError as error:
             results["failed"].append(
-                {"peer": name, "what": f"{comparison.theirs.label}: {comparison.what}", "error": str(error)}
+                {
+                    "peer": name,
+                    "task": comparison.task,
+                    "what": f"{comparison.theirs.label}: {comparison.what}",
+                    "error": str(error),
+                }
             )
             print(f"{label}: {error}", flush=True)
             if peer.process.poll() is not None or ours.process.poll() is not None:

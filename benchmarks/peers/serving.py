@@ -72,17 +72,17 @@ class Inputs:
 
     @cached_property
     def hugging_face(self) -> tuple[Any, Any]:
-        """(model, tokenizer) of the folder in float32 with eager attention, loaded once."""
+        """(model, tokenizer) of the folder in float32, loaded once."""
         return self.load_hugging_face()
 
-    def load_hugging_face(self) -> tuple[Any, Any]:
-        """The same, a fresh copy, for peers that change the model in place."""
+    def load_hugging_face(self, attention: str | None = None) -> tuple[Any, Any]:
+        """The same, a fresh copy, for peers that change the model in place; TransformerBridge wants "eager"."""
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(self.model_folder)
         model = AutoModelForCausalLM.from_pretrained(
-            self.model_folder, dtype=torch.float32, attn_implementation=self.settings["attention"]
+            self.model_folder, dtype=torch.float32, attn_implementation=attention or self.settings["attention"]
         )
         return model.eval(), tokenizer
 

@@ -21,7 +21,7 @@ PACKAGES = ("empathy-geometry", "torch", "transformer-lens", "transformers", "sc
 
 @cache
 def model_of(inputs: Inputs, kind: str = "bridge") -> Any:
-    hf, tokenizer = inputs.load_hugging_face()
+    hf, tokenizer = inputs.load_hugging_face("eager")
     if kind == "hooked_transformer":
         model = _from_llama(hf, tokenizer, name="peer", device=torch.device("cpu"), dtype=torch.float32)
     else:

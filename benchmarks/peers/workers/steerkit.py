@@ -19,7 +19,7 @@ def handle(inputs: Inputs) -> ModelHandle:
     from transformer_lens import HookedTransformer, HookedTransformerConfig
     from transformer_lens.pretrained.weight_conversions import convert_llama_weights
 
-    model, tokenizer = inputs.load_hugging_face()
+    model, tokenizer = inputs.load_hugging_face("eager")
     tokenizer.chat_template = None
     tokenizer.init_kwargs["add_bos_token"] = True  # else TransformerLens reloads it as one that adds the token
     hf = model.config

@@ -16,7 +16,7 @@ PACKAGES = ("transformer-lens", "transformerlens-fdr", "torch", "transformers", 
 def bridge(inputs: Inputs) -> Any:
     from transformer_lens.model_bridge import TransformerBridge
 
-    hf, tokenizer = inputs.load_hugging_face()
+    hf, tokenizer = inputs.load_hugging_face("eager")
     tokenizer.init_kwargs["add_bos_token"] = True
     return TransformerBridge.boot_transformers(
         inputs.model_folder, hf_model=hf, tokenizer=tokenizer, device="cpu", dtype=torch.float32
