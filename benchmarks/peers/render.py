@@ -14,11 +14,7 @@ from plan import FACTS, TASKS
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[1] / "docs"
 MARK = {"yes": "yes", "no": "-", "partly": "partly"}
-HEAD = """---
-orphan: true
----
-
-# Side by side with the peers
+HEAD = """# Side by side with the peers
 
 What the nearest libraries do, beside what this one does: the same work, timed together, and the same traps. Everything
 on this page was written by `python benchmarks/peers/render.py` from what `python benchmarks/peers/run.py` measured and

@@ -109,7 +109,7 @@ def _random_rows(content: Mapping[str, Any], units: str) -> list[tuple[str, str,
     if not randoms:
         return []
     own = read_estimate(content["concept"]["range_positive"])
-    texts = "; ".join(f"{name} {e}" for name, e in randoms.items())
+    texts = "; ".join(f"{name}: {e}" for name, e in randoms.items())
     verdict = _above(own, list(randoms.values()), "the interval lies above those of all random directions")
     return [(f"Range towards the concept ({units}): larger than random directions'?", str(own), texts, *verdict)]
 
