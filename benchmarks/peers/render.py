@@ -289,7 +289,7 @@ def figure(results: dict[str, Any], path: Path) -> None:
         axes.plot(ratio["median"], y, "o", color=colours[record["task"]], markersize=5)
     axes.axvline(1, color="0.4", linewidth=1)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(rows)), [f"{r['task']}  {r['sides'][0]['label']}" for r in rows], fontsize=7)
+    axes.set_yticks(range(len(rows)), [f"{r['task']}  {r['peer']}: {r['sides'][0]['label']}" for r in rows], fontsize=7)
     axes.set_xlabel(
         "processor time of the peer / ours, same work (median and range of paired runs); right of 1: ours took less"
     )
