@@ -82,6 +82,8 @@ def lean_pass(model: HookedModel) -> Iterator[None]:
 
     The first time, all ways are run on a few tokens; one that differs by more than rounding is not used. That trial
     needs a model without hooks: see `try_lean_passes`.
+
+    The model's modules are exchanged for the time of the pass, so two threads must not run one model object at once.
     """
     try_lean_passes(model)
     off = os.environ.get(SWITCH) == "0" or _wrapped.get() or torch.is_grad_enabled()
