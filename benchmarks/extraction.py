@@ -143,11 +143,12 @@ def ratio(a: list[float], b: list[float], factor: float = 1.0) -> tuple[float, f
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
-def speed(scenarios: int, repeats: int, threads: int, peers: bool) -> dict[str, object]:
+def speed(scenarios: int, repeats: int, threads: int, peers: bool, match: list[str]) -> dict[str, object]:
     """Time of all variants, printed as a table; returns it."""
     torch.set_num_threads(threads)
     texts = chosen_texts(scenarios)
-    timed = variants(texts, peers=peers)
+    wanted = ("body (eager)", "full model (eager)", *match)
+    timed = {n: run for n, run in variants(texts, peers=peers).items() if not match or any(m in n for m in wanted)}
     clock = time.process_time if threads == 1 else time.perf_counter
     tokens = int(TokenTable.build(eg.load_model(), texts, "last").lengths.sum())
     print(f"\n{len(texts)} texts of {scenarios} scenarios, {tokens} tokens, {threads} thread(s), {repeats} repeats")
@@ -165,7 +166,10 @@ def speed(scenarios: int, repeats: int, threads: int, peers: bool) -> dict[str, 
     for (name, base), limit in TARGETS.items():
         for attention in ("eager", "sdpa"):
             factor = share if base == "its share of the body" else 1.0
-            against = seconds[f"{'body' if factor < 1 else base} ({attention})"]
+            reference = f"{'body' if factor < 1 else base} ({attention})"
+            if name not in seconds or reference not in seconds:
+                continue
+            against = seconds[reference]
             found = ratio(seconds[name], against, factor)
             verdict = "holds" if found[0] <= limit else "FAILS"
             text = f"{name} / {base} ({attention})"
@@ -294,6 +298,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", choices=["speed", "linearity", "memory", "precision"])
     parser.add_argument("--no-peers", action="store_true", help="leave out run_with_cache and HookedTransformer")
+    parser.add_argument("--match", nargs="+", default=[], metavar="PART", help="time only what has PART in its name")
     parser.add_argument("--json", type=Path, help="write all figures there")
     given = parser.parse_args()
     print(
@@ -304,7 +309,9 @@ def main() -> None:
     results: dict[str, object] = {}
     if given.only in (None, "speed"):
         for threads in given.threads:
-            results[f"speed_{threads}"] = speed(given.scenarios, given.repeats, threads, not given.no_peers)
+            results[f"speed_{threads}"] = speed(
+                given.scenarios, given.repeats, threads, not given.no_peers, given.match
+            )
     if given.only in (None, "linearity"):
         results["linearity"] = linearity(1)
     if given.only in (None, "precision"):
