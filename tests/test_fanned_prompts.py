@@ -97,7 +97,7 @@ def test_layers_that_do_not_broadcast_are_read_row_by_row(tiny_llama, monkeypatc
     def stubborn(*arguments):
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(fanned_prompts, "_read_fanned", stubborn)
+    monkeypatch.setattr(fanned_prompts, "_together", stubborn)
     found = eg.steering_sweep(tiny_llama, direction, ["abc", "the pot"], grid[0], units=grid[1], **options)
     assert found.texts == expected.texts
     np.testing.assert_allclose(found.nll, expected.nll, atol=1e-4)

@@ -17,9 +17,8 @@ from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
 SWITCH = "EMPATHY_GEOMETRY_LEAN_PASSES"
 """Environment variable; "0" turns lean passes off."""
 
-
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-# These stand at the ends of a block, which stays wrapped.
+# Ends of a block: they keep the block's own wrapper in place, not those of its parts.
 _ENDS = ("hook_in", "hook_out")
 
 
@@ -125,7 +124,9 @@ def try_lean_passes(model: Any) -> None:
     known[state] = _WRAPPED
     ids, mask = _trial_tokens(model)
     with torch.no_grad():
-        expected = _logits(model, ids, mask)
+        expected = _attempt(model, ids, mask)
+        if expected is None:
+            return
         parts, blocks = _found(model)
         for form in (_Form(parts, []), _Form(parts, blocks), _Form(parts, blocks, _switchable(model, parts))):
             before, known[state] = known[state], form  # the trial itself runs through lean_pass
@@ -223,15 +224,16 @@ def _trial_tokens(model: Any) -> tuple[Tensor, Tensor]:
 
 
 def _same(model: Any, ids: Tensor, mask: Tensor, expected: Tensor) -> bool:
-    try:
-        with lean_pass(model):
-            found = _logits(model, ids, mask)
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError):
-        return False
+    with lean_pass(model):
+        found = _attempt(model, ids, mask)
     limit = 1e-4 if torch.finfo(model.cfg.dtype).bits >= 32 else 0.05
-    return float((found - expected).norm()) <= limit * float(expected.norm())
+    return found is not None and float((found - expected).norm()) <= limit * float(expected.norm())
 
 
-def _logits(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
-    logits: Tensor = model(ids, attention_mask=mask)
-    return logits[mask.bool()].float()
+def _attempt(model: Any, ids: Tensor, mask: Tensor) -> Tensor | None:
+    """Logits of the real tokens; None where the model cannot make them, which is the caller's own pass to report."""
+    try:
+        logits: Tensor = model(ids, attention_mask=mask)
+        return logits[mask.bool()].float()
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+        return None

@@ -1,6 +1,7 @@
 """Prompts under many edits: blocks up to the first edited one run once for a prompt, later ones once for an edit."""
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -53,21 +54,6 @@ def read_fanned(
     """
     if not is_bridge(model):
         return None  # HookedTransformer's cache has one number of rows for all layers
-    try:
-        return _read_fanned(model, prompts, readers, keys, head, fan)
-    except (RuntimeError, ValueError, TypeError, IndexError):
-        # Layers that do not broadcast over rows; what else is wrong comes up again when rows are read one by one.
-        return None
-
-
-def _read_fanned(
-    model: HookedModel,
-    prompts: Sequence[tuple[int, ...]],
-    readers: IntArray,
-    keys: Sequence[Hashable],
-    head: int,
-    fan: Fan,
-) -> tuple[CachedRows, Float[Tensor, "reader vocab"]] | None:
     openers, opener_of = distinct([keys[i] for i in readers])
     firsts, prompt_of = distinct([prompts[i] for i in readers])
     edited, edit = readers[openers], fan.edit(readers[openers])
@@ -75,8 +61,13 @@ def _read_fanned(
     def spread(stream: Tensor, hook: object) -> Tensor:
         return edit(stream.expand(len(edited), -1, -1))
 
-    parts: list[tuple[IntArray, CachedRows, Tensor]] = []
-    with model.hooks(fwd_hooks=[(lambda name: name in fan.names, spread)]):
+    parts: list[tuple[IntArray, CachedRows]] = []
+    after: list[Tensor] = []
+    # Layers that do not broadcast over rows raise; what else is wrong comes up again when rows are read one by one.
+    with (
+        suppress(RuntimeError, ValueError, TypeError, IndexError),
+        model.hooks(fwd_hooks=[(lambda name: name in fan.names, spread)]),
+    ):
         opened = CachedRows(model, 1)
         if head:
             _read_one(opened, prompts[readers[0]][:head])
@@ -86,12 +77,14 @@ def _read_fanned(
             if rows is None:
                 return None
             edited, edit = readers[chosen], fan.edit(readers[chosen])
-            parts.append((chosen, rows, _read_one(rows, prompts[readers[first]][head:])))
-    rows = _together([(chosen, rows) for chosen, rows, _ in parts], len(readers))
-    if rows is None:
-        return None
-    order = np.argsort(np.concatenate([chosen for chosen, _, _ in parts]))
-    return rows, torch.cat([logits for _, _, logits in parts])[order.tolist()]
+            after.append(_read_one(rows, prompts[readers[first]][head:]))
+            parts.append((chosen, rows))
+        together = _together(parts, len(readers))
+        if together is None:
+            return None
+        order = np.argsort(np.concatenate([chosen for chosen, _ in parts]))
+        return together, torch.cat(after)[order.tolist()]
+    return None
 
 
 def _read_one(rows: CachedRows, ids: Sequence[int]) -> Float[Tensor, "row vocab"]:
