@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from empathy_geometry.foundation.checked_json import content_sha256, dump_checked, load_checked
+from empathy_geometry.foundation.checked_json import MOST_NESTED, content_sha256, dump_checked, load_checked, parse_json
 
 CONTENT = {"b": [1, None, 0.5], "a": {"é": "ü"}}
 
@@ -23,7 +23,7 @@ def test_the_order_of_keys_does_not_count() -> None:
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"a": 1}', b"[" * 100_000])
 def test_not_whole(damaged: bytes) -> None:
-    with pytest.raises(ValueError, match=r"not complete JSON|does not fit its checksum"):
+    with pytest.raises(ValueError, match=r"not complete JSON|does not fit its checksum|nested too deeply"):
         load_checked(damaged)
 
 
@@ -44,3 +44,38 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(at: int, bit: int) -> None:
 def test_no_number_that_json_lacks() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         dump_checked({"a": float("nan")})
+
+
+@pytest.mark.parametrize("n", [MOST_NESTED + 1, 300, 3000, 200_000])
+@pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])
+def test_deep_nesting_has_a_name(n: int, left: str, right: str) -> None:
+    with pytest.raises(ValueError, match=r"^mine\.json is nested too deeply: more than 100"):
+        parse_json(left * n + "1" + right * n, "mine.json")
+
+
+def test_the_deepest_that_is_read() -> None:
+    found = parse_json("[" * MOST_NESTED + "]" * MOST_NESTED, "mine.json")
+    for _ in range(MOST_NESTED - 1):
+        (found,) = found
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1, "a": 2}', r"mine\.json: an object \(id None\) has the key\(s\) \['a'\] more than once"),
+        ('{"a": "x\\ud800"}', "half a surrogate pair"),
+        ('{"x\\udfff": 1}', "half a surrogate pair"),
+        ('["\ud800"]', "half a surrogate pair"),
+        (b'["\xff"]', "byte 2 is not UTF-8"),
+        ('{"a": ' + "9" * 5000 + "}", r"mine\.json: Exceeds the limit"),
+        ('{"a": 1', r"mine\.json is not complete JSON: .* at line 1, column 8"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str | bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_json(text, "mine.json")
+
+
+def test_whole_surrogate_pairs_are_read() -> None:
+    assert parse_json('["\\ud83d\\ude00"]', "mine.json") == ["\U0001f600"]

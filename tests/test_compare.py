@@ -169,7 +169,7 @@ def test_planted_and_measured_are_refused_and_so_is_anything_else(tmp_path):
     with pytest.raises(ValueError, match=r"holds no bandwidth\.json"):
         compare([tmp_path, tmp_path])
     (tmp_path / "bandwidth.json").write_text('{"study": "bandwidth"')
-    with pytest.raises(ValueError, match="not whole JSON"):
+    with pytest.raises(ValueError, match="not complete JSON"):
         read_result(tmp_path / "bandwidth.json")
     (tmp_path / "bandwidth.json").write_text('{"study": "bandwidth", "provenance": {"kind": "guessed"}}')
     with pytest.raises(ValueError, match="whether it is "):

@@ -158,7 +158,7 @@ def test_json_of_the_form_and_csv_mix(sheet):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not whole JSON"),
+        ("{", "not complete JSON"),
         ('{"format": "other"}', "does not hold ratings"),
         ('{"format": "empathy_geometry.ratings/1"}', "has no list of ratings"),
         ('{"format": "empathy_geometry.ratings/1", "sheet": "x", "ratings": [{}]}', "belongs to sheet 'x'"),

@@ -195,8 +195,8 @@ def test_planted_beside_measured_is_refused_and_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not whole JSON"),
-        ("\x00\x01", "not whole JSON"),
+        ("{", "not complete JSON"),
+        ("\x00\x01", "not complete JSON"),
         ('{"study": "bandwidth"}', "measured.*planted.*got None"),
         ('{"study": "bandwidth", "provenance": {"kind": "guessed"}}', "got 'guessed'"),
         ('{"no": "study"}', "no result in"),

@@ -1,11 +1,11 @@
 """Which models a command means, and how their folders are called."""
 
-import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from empathy_geometry.foundation.checked_json import parse_json
 from empathy_geometry.models.embedded_model import EMBEDDED_NAME
 
 MODELS_FOLDER = "EMPATHY_GEOMETRY_MODELS"
@@ -81,7 +81,7 @@ def _is_whole(folder: Path) -> bool:
     if not config.is_file() or not any(any(folder.glob(pattern)) for pattern in _WEIGHTS):
         return False
     try:
-        architectures = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
+        architectures = parse_json(config.read_bytes(), str(config)).get("architectures") or []
     except (ValueError, AttributeError):
         return False
     return any(str(a).endswith(("ForCausalLM", "LMHeadModel")) for a in architectures)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from empathy_geometry.foundation.checked_json import parse_json
 from empathy_geometry.foundation.provenance import write_json
 
 NAME = "run.json"
@@ -51,7 +52,7 @@ class RunRecord:
             return {}
         advice = "choose another --output, or --restart to throw it away"
         try:
-            record = json.loads(self.path.read_text(encoding="utf-8"))
+            record = parse_json(self.path.read_bytes(), str(self.path))
             before = record["request"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{self.path} is damaged ({type(error).__name__}); {advice}") from error

@@ -1,9 +1,54 @@
-"""JSON that knows its own checksum."""
+"""JSON read with named errors, and JSON that knows its own checksum."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
+
+MOST_NESTED = 100
+"""Lists and objects inside each other that a file may have; ours have fewer than twenty."""
+
+
+def parse_json(text: str | bytes, source: str, *, one_line: bool = False) -> Any:
+    """What a JSON text holds; the one way in which the package reads JSON that it did not just write.
+
+    Args:
+        text: The JSON, as text or UTF-8.
+        source: What errors call it, such as the path.
+        one_line: Leave the line out of errors, where `source` names it.
+
+    Raises:
+        ValueError: not UTF-8, not complete JSON (names line and column), a key twice in one object, a number of too
+            many digits, more than `MOST_NESTED` levels, or half a surrogate pair in a string.
+
+    Example:
+        >>> parse_json('{"a": [1]}', "mine.json")
+        {'a': [1]}
+    """
+    try:
+        given = text.decode("utf-8") if isinstance(text, bytes) else text
+        content = json.loads(given, object_pairs_hook=_without_repeated_keys)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{source} is not complete JSON: byte {error.start} is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        at = f"column {error.colno}" if one_line else f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"{source} is not complete JSON: {error.msg} at {at}") from error
+    except RecursionError as error:
+        raise ValueError(_nested_too_deeply(source)) from error
+    except ValueError as error:
+        # A repeated key, or more digits than Python turns into a number.
+        raise ValueError(f"{source}: {error}") from error
+    if _depth(content) > MOST_NESTED:
+        raise ValueError(_nested_too_deeply(source))
+    # Only an escape can bring half a pair into text that was UTF-8; text that was not bytes may hold it as it is.
+    if "\\ud" in given.lower() or not isinstance(text, bytes):
+        try:
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{source} holds half a surrogate pair in a string and cannot be written as UTF-8; look for cut emoji"
+            ) from error
+    return content
 
 
 def dump_checked(content: Mapping[str, Any], *, indent: int | None = None) -> str:
@@ -24,10 +69,7 @@ def load_checked(text: str | bytes) -> dict[str, Any]:
     Raises:
         ValueError: the text is not whole.
     """
-    try:
-        content = json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"not complete JSON ({type(error).__name__}: {error})") from error
+    content = parse_json(text, "the content")
     if not isinstance(content, dict) or content.pop("sha256", None) != content_sha256(content):
         raise ValueError("the content does not fit its checksum")
     return content
@@ -36,3 +78,30 @@ def load_checked(text: str | bytes) -> dict[str, Any]:
 def content_sha256(content: Mapping[str, Any]) -> str:
     """SHA-256 of a JSON object, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise ValueError(f"an object (id {fields.get('id')!r}) has the key(s) {twice} more than once")
+    return fields
+
+
+def _depth(content: Any) -> int:
+    """How many lists and objects are inside each other; without recursion, which is what deep nesting breaks."""
+    depth, level = 0, [content] if isinstance(content, dict | list) else []
+    while level and depth <= MOST_NESTED:
+        depth += 1
+        level = [
+            item
+            for holder in level
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(item, dict | list)
+        ]
+    return depth
+
+
+def _nested_too_deeply(source: str) -> str:
+    return f"{source} is nested too deeply: more than {MOST_NESTED} lists or objects inside each other"

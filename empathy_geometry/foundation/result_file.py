@@ -1,10 +1,11 @@
 """Results of studies as JSON: named and titled by kind, written so that any program can read them, never mixed."""
 
-import json
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
+
+from empathy_geometry.foundation.checked_json import parse_json
 
 Kind = Literal["measured", "planted"]
 PLANTED = "PLANTED"
@@ -71,11 +72,9 @@ def read_json(path: str | Path) -> Any:
         ValueError: it is damaged.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is not whole JSON ({error}); measure it again, or take it out of the folder"
-        ) from error
+        return parse_json(Path(path).read_bytes(), str(path))
+    except ValueError as error:
+        raise ValueError(f"{error}; measure it again, or take it out of the folder") from error
 
 
 def is_result(content: object) -> bool:

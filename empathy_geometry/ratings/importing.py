@@ -2,12 +2,12 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from empathy_geometry.foundation.checked_json import parse_json
 from empathy_geometry.ratings.items import Key
 from empathy_geometry.ratings.ratings import Ratings
 
@@ -78,10 +78,7 @@ def _rows(path: Path) -> list[tuple[str, str, str, str, str, str]]:
 
 
 def _json_rows(path: Path, text: str) -> list[tuple[str, str, str, str, str, str]]:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not whole JSON ({error})") from error
+    content = parse_json(text, str(path))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} does not hold ratings ({FORMAT}); is it the file that the form saved?")
     listed = content.get("ratings")

@@ -1,12 +1,12 @@
 """Getting a sparse autoencoder: by release and id, or from a folder."""
 
-import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError
 
+from empathy_geometry.foundation.checked_json import parse_json
 from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder
 from empathy_geometry.sae.lens import sae_lens
 from empathy_geometry.sae.training_report import TrainingReport
@@ -70,7 +70,7 @@ def _from_folder(folder: Path, device: str) -> SparseAutoencoder:
         report = folder / REPORT_FILE
         if not report.is_file():
             return found
-        return replace(found, training=TrainingReport.from_dict(json.loads(report.read_text(encoding="utf-8"))))
+        return replace(found, training=TrainingReport.from_dict(parse_json(report.read_bytes(), REPORT_FILE)))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{folder} is damaged or not in SAELens's format ({type(error).__name__}: {error}); save it again"

@@ -2,11 +2,11 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from empathy_geometry.foundation.checked_json import parse_json
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR, Columns, from_records
 
@@ -40,7 +40,11 @@ def read_json(path: str | Path, *, classes: Sequence[str] | None = None) -> Labe
             the byte, the line and column, or the row (counted from 0).
     """
     path = Path(path)
-    content = _parse_json(read_text(path), str(path))
+    try:
+        content = parse_json(read_text(path), str(path))
+    except ValueError as error:
+        hint = "; for one object in each line try from_jsonl" if "Extra data" in str(error) else ""
+        raise ValueError(f"{error}{hint}") from error
     name: Any = path.stem
     items = content
     if isinstance(content, dict):
@@ -74,7 +78,7 @@ def read_jsonl(path: str | Path, *, columns: Columns | None = None) -> LabeledTe
     # Not splitlines(): it also breaks at characters that JSON allows inside strings.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
-            records.append(_parse_json(line, f"{path}, line {number}", one_line=True))
+            records.append(parse_json(line, f"{path}, line {number}", one_line=True))
             places.append(f"line {number}")
     if not records:
         raise ValueError(f"{path} is empty; expected one JSON object in each line")
@@ -193,25 +197,6 @@ def read_text(path: Path, *, encoding: str = "utf-8") -> str:
             f"{path} is not {encoding.upper()}: byte {error.start} (line {line}) is 0x{data[error.start]:02x}; "
             f"{hint}, save it as UTF-8"
         ) from error
-
-
-def _parse_json(text: str, source: str, *, one_line: bool = False) -> Any:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            keys = [k for k, _ in pairs]
-            twice = sorted({k for k in keys if keys.count(k) > 1})
-            raise ValueError(f"{source}: an object (id {fields.get('id')!r}) has the key(s) {twice} more than once")
-        return fields
-
-    try:
-        return json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
-        at = f"column {error.colno}" if one_line else f"line {error.lineno}, column {error.colno}"
-        hint = "; for one object in each line try from_jsonl" if error.msg == "Extra data" and not one_line else ""
-        raise ValueError(f"{source} is not complete JSON: {error.msg} at {at}{hint}") from error
-    except RecursionError as error:
-        raise ValueError(f"{source} is nested too deeply to be a file of texts") from error
 
 
 def _header(cells: list[str], columns: Columns, path: Path, delimiter: str) -> list[str]:
