@@ -35,7 +35,6 @@ import empathy_geometry as eg
 from empathy_geometry.activations.batching import batches, by_length
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.models.embedded_model import load_embedded
-from empathy_geometry.models.loading import model_identity
 from empathy_geometry.models.tokens import pad
 
 LAYER = 14  # "one layer only": half of the 30 blocks are run
@@ -75,7 +74,6 @@ def bare_models() -> dict[str, tuple[torch.nn.Module, torch.nn.Module]]:
 def variants(texts: eg.LabeledTexts, *, peers: bool) -> dict[str, Callable[[], object]]:
     """Everything that is timed."""
     model = eg.load_model()
-    model_identity(model)  # the weights are hashed once per model, not per extraction
     table = TokenTable.build(model, texts, "response_mean")
     formed = formed_batches(table, 512)
 
@@ -113,7 +111,6 @@ def variants(texts: eg.LabeledTexts, *, peers: bool) -> dict[str, Callable[[], o
         timed["run_with_cache, everything"] = cached(None)
         if hasattr(transformer_lens, "HookedTransformerConfig"):
             hooked = eg.load_model(hooked_transformer=True)
-            model_identity(hooked)
             extract(hooked, share_prefixes=True)()
             timed["HookedTransformer, plain"] = extract(hooked, share_prefixes=False)
             timed["HookedTransformer, shared"] = extract(hooked, share_prefixes=True)
@@ -182,7 +179,6 @@ def linearity(threads: int) -> dict[str, object]:
     """Seconds against tokens, and how much of them a straight line explains."""
     torch.set_num_threads(threads)
     model = eg.load_model()
-    model_identity(model)
     texts = chosen_texts(96)
     rng = np.random.default_rng(0)
     shuffled = texts[rng.permutation(len(texts))]
@@ -268,7 +264,6 @@ def precision(threads: int) -> dict[str, object]:
     aurocs: dict[str, list[float]] = {}
     for dtype in ("float32", "bfloat16"):
         model = eg.load_model(dtype=dtype)
-        model_identity(model)
         start = time.process_time()
         acts = eg.extract_activations(model, texts, position="response_mean", progress=False)
         seconds = time.process_time() - start

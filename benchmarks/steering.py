@@ -35,7 +35,6 @@ import transformers
 
 import empathy_geometry as eg
 from empathy_geometry.models.embedded_model import EMBEDDED_NAME, GGUF_SHA256, cache_folder
-from empathy_geometry.models.loading import model_identity
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.generation import generate, prompt_tokens
 from empathy_geometry.steering.reading import read_continuations
@@ -313,7 +312,6 @@ def main() -> None:
     )
     n_alphas, n_prompts, new, repeats = (5, 3, 12, 3) if given.quick else (21, 8, 32, given.repeats)
     model = eg.load_model()
-    model_identity(model)  # the weights are hashed once per model, not per sweep
     direction = made_direction(model)
     results: dict[str, Any] = {}
     if given.only in (None, "hook"):

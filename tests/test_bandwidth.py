@@ -60,7 +60,7 @@ def test_files_hold_the_same_numbers_and_say_where_they_come_from(result, tmp_pa
     folder = result.save(tmp_path / "out")
     saved = json.loads((folder / "bandwidth.json").read_text())
     assert saved["provenance"]["kind"] == "measured"
-    assert len(saved["provenance"]["model"]["weights_sha256"]) == 64
+    assert len(saved["provenance"]["model"]["fingerprint"]) == 32
     assert saved["provenance"]["texts"] == dict(result.provenance.texts)
     assert saved["concept"]["bandwidth"]["value"] == float(result.bandwidth)
     assert str(result.bandwidth) in (folder / "bandwidth.md").read_text()

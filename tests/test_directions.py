@@ -99,7 +99,7 @@ def test_directions_of_different_spaces_are_not_compared():
         a.cosine(b)
     with pytest.raises(ValueError, match="widths"):
         a.cosine(eg.ConceptDirection(torch.ones(4)))
-    with pytest.raises(ValueError, match="different weights"):
+    with pytest.raises(ValueError, match="different models"):
         eg.ConceptDirection(torch.ones(3), model={"weights_sha256": "x"}).cosine(
             eg.ConceptDirection(torch.ones(3), model={"weights_sha256": "y"})
         )

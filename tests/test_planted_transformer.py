@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import empathy_geometry as eg
-from empathy_geometry.models.loading import model_identity
+from empathy_geometry.models.identity import model_identity
 from empathy_geometry.planted.texts import planted_neutral_texts, planted_prompts, planted_texts
 from empathy_geometry.planted.transformer import LAYER, planted_model
 from empathy_geometry.steering.generation import generate
@@ -28,8 +28,8 @@ def acts(planted):
 def test_its_name_says_planted_and_a_seed_gives_the_same_weights_twice(planted):
     identity = model_identity(planted[0])
     assert identity["name"].startswith("planted")
-    assert identity["weights_sha256"] == model_identity(planted_model()[0])["weights_sha256"]
-    assert identity["weights_sha256"] != model_identity(planted_model(seed=1)[0])["weights_sha256"]
+    assert identity["fingerprint"] == model_identity(planted_model()[0])["fingerprint"]
+    assert identity["fingerprint"] != model_identity(planted_model(seed=1)[0])["fingerprint"]
 
 
 @pytest.mark.parametrize("name", ["drives", "read_only"])

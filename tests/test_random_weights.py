@@ -5,7 +5,7 @@ import torch
 from tiny_models import tiny_bridge
 
 from empathy_geometry.activations.extraction import extract_activations
-from empathy_geometry.models.loading import model_identity
+from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.random_weights import is_random_weights, randomise_weights
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -28,7 +28,7 @@ def test_its_identity_cannot_pass_for_the_trained_models(tiny_model):
     control = randomise_weights(tiny_model, seed=3)
     own, trained = model_identity(control), model_identity(tiny_model)
     assert own["name"] == f"{trained['name']} (random weights, seed 3)"
-    assert own["weights_sha256"] != trained["weights_sha256"]
+    assert own["fingerprint"] != trained["fingerprint"]
     assert is_random_weights(own)
     assert not is_random_weights(trained)
 
@@ -38,7 +38,7 @@ def test_the_seed_decides_and_the_global_state_is_left_alone(tiny_model):
     before = torch.random.get_rng_state()
     first, again, other = (randomise_weights(tiny_model, seed=s) for s in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
-    hashes = [model_identity(m)["weights_sha256"] for m in (first, again, other)]
+    hashes = [model_identity(m)["fingerprint"] for m in (first, again, other)]
     assert hashes[0] == hashes[1] != hashes[2]
 
 

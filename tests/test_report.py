@@ -84,7 +84,7 @@ def test_every_estimate_is_in_every_format_as_in_the_json(folder):
         assert squeezed(escape(shown)) in text, shown
     assert f"p={content['permutation']['pvalue']:.4f}" in page
     assert f"p={content['permutation']['pvalue']:.4f}" in document
-    for value in (*content["provenance"]["texts"].values(), content["provenance"]["model"]["weights_sha256"]):
+    for value in (*content["provenance"]["texts"].values(), content["provenance"]["model"]["fingerprint"]):
         assert value in page
         assert value in document
         assert value in text

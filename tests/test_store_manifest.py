@@ -41,10 +41,10 @@ def test_no_store_and_another_version(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no activation store"):
         Manifest.read(tmp_path)
     path = tmp_path / "manifest.json"
-    path.write_text(dump_checked({"format": "empathy_geometry.activation_store/2", "identity": {}}))
-    with pytest.raises(ValueError, match=r"is of format 'empathy_geometry.activation_store/2', this version"):
+    path.write_text(dump_checked({"format": "empathy_geometry.activation_store/1", "identity": {}}))
+    with pytest.raises(ValueError, match=r"is of format 'empathy_geometry.activation_store/1', this version"):
         Manifest.read(tmp_path)
-    path.write_text(dump_checked({"format": "empathy_geometry.activation_store/1"}))
+    path.write_text(dump_checked({"format": "empathy_geometry.activation_store/2"}))
     with pytest.raises(ValueError, match=r"damaged \(KeyError"):
         Manifest.read(tmp_path)
 

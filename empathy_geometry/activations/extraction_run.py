@@ -21,14 +21,8 @@ from empathy_geometry.activations.store_writer import StoreWriter
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.provenance import Provenance, package_versions
-from empathy_geometry.models.loading import (
-    HookedModel,
-    Site,
-    hook_names,
-    model_device,
-    model_identity,
-    tokenizer_sha256,
-)
+from empathy_geometry.models.identity import model_identity, tokenizer_sha256
+from empathy_geometry.models.loading import HookedModel, Site, hook_names, model_device
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 _SHARD_BYTES = 64 * 2**20
@@ -146,14 +140,14 @@ class ExtractionRun:
             token_embeddings=embeddings,
             provenance=Provenance(
                 "measured",
-                model=model_identity(self.model),
+                model=model_identity(self.model, edits=True),
                 texts={self.texts.name: self.texts.sha256},
                 settings=self.settings | {"batch_size": self.batch_size, "tokens_per_batch": self.tokens},
             ),
         )
 
     def _manifest(self, dtype: str, shards: Iterable[list[Work]]) -> Manifest:
-        model = model_identity(self.model)
+        model = model_identity(self.model, edits=True)
         device = model.pop("device")
         versions = package_versions()
         identity = {

@@ -9,8 +9,10 @@ from typing import Any
 
 from empathy_geometry.foundation.artefact import temporary_path
 from empathy_geometry.foundation.checked_json import content_sha256, dump_checked, load_checked
+from empathy_geometry.foundation.differences import differences
+from empathy_geometry.models.identity import run_differences
 
-FORMAT = "empathy_geometry.activation_store/1"
+FORMAT = "empathy_geometry.activation_store/2"
 MANIFEST_NAME = "manifest.json"
 
 
@@ -83,18 +85,13 @@ class Manifest:
 
     def check_same(self, other: "Manifest", folder: Path) -> None:
         """Raise ValueError, naming each difference, unless `other` is of the same run."""
-        mine, theirs = _flat(self.identity), _flat(other.identity)
-        differing = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
+        differing = run_differences(self.identity, other.identity)
         if not differing and self.shard_sizes != other.shard_sizes:
-            mine, theirs = {"shard_sizes": self.shard_sizes}, {"shard_sizes": other.shard_sizes}
-            differing = ["shard_sizes"]
+            differing = differences({"shard_sizes": self.shard_sizes}, {"shard_sizes": other.shard_sizes})
         if differing:
-            shown = "; ".join(
-                f"{key}: {_short(mine.get(key))} there, {_short(theirs.get(key))} now" for key in differing
-            )
             raise ValueError(
-                f"the store at {folder} was begun by a run that differs from this one ({shown}); name another folder, "
-                f"or call as it was called then"
+                f"the store at {folder} was begun by a run that differs from this one ({'; '.join(differing)}); name "
+                f"another folder, or call as it was called then"
             )
 
     def _to_json(self) -> str:
@@ -124,18 +121,3 @@ def write_new(path: Path, text: str) -> None:
                 os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -37,7 +37,8 @@ from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.models.loading import HookedModel, check_model, hook_name, model_identity
+from empathy_geometry.models.identity import model_identity
+from empathy_geometry.models.loading import HookedModel, check_model, hook_name
 from empathy_geometry.steering.hook import UNITS, SteeringHook, Units
 from empathy_geometry.steering.sweep import NEUTRAL_TEXTS
 from empathy_geometry.texts.labeled_texts import LabeledTexts

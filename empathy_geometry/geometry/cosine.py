@@ -3,6 +3,8 @@
 import warnings
 from typing import TYPE_CHECKING
 
+from empathy_geometry.models.identity import identity_differences
+
 if TYPE_CHECKING:
     from empathy_geometry.geometry.directions import ConceptDirection
 
@@ -54,8 +56,9 @@ def check_comparable(a: "ConceptDirection", b: "ConceptDirection") -> None:
         raise ValueError(f"the directions have widths {a.d_model} and {b.d_model}; they must come from one model")
     if a.layer is not None and b.layer is not None and a.layer != b.layer:
         raise ValueError(f"the directions live at layers {a.layer} and {b.layer}; extract both at one layer")
-    hashes = {d.model.get("weights_sha256") for d in (a, b) if d.model.get("weights_sha256")}
-    if len(hashes) > 1:
+    differing = identity_differences(a.model, b.model)
+    if differing:
         raise ValueError(
-            "the directions come from models with different weights, so their coordinates do not correspond"
+            f"the directions come from different models, so their coordinates do not correspond "
+            f"({'; '.join(differing)})"
         )

@@ -17,6 +17,7 @@ from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation._validation import as_matrix, check_choice
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.models.identity import identity_differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +136,12 @@ class Subspace:
         model: Mapping[str, Any] = {}
         if not isinstance(directions, Tensor) and len(directions) and isinstance(directions[0], ConceptDirection):
             layers = {d.layer for d in directions}
-            hashes = {d.model.get("weights_sha256") for d in directions if d.model}
-            if len(layers) > 1 or len(hashes) > 1:
+            if len(layers) > 1:
                 raise ValueError(f"the directions must share layer and model, got layers {sorted(map(str, layers))}")
+            for other in directions[1:]:
+                differing = identity_differences(directions[0].model, other.model)
+                if differing:
+                    raise ValueError(f"the directions must share layer and model ({'; '.join(differing)})")
             layer = directions[0].layer if layer is None else layer
             model = directions[0].model
             directions = torch.stack([d.vector for d in directions])

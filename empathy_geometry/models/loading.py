@@ -1,10 +1,7 @@
 """Loading a hooked model, and what the library needs of one."""
 
-import hashlib
-import json
 import os
 import warnings
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +12,7 @@ from torch import Tensor
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME, GGUF_NAME, GGUF_SHA256, load_embedded
+from empathy_geometry.models.embedded_model import EMBEDDED_NAME, load_embedded
 
 Site = Literal["resid_post", "resid_mid", "resid_pre", "attn_out", "mlp_out"]
 SITES: tuple[Site, ...] = ("resid_post", "resid_mid", "resid_pre", "attn_out", "mlp_out")
@@ -193,61 +190,6 @@ def model_device(model: HookedModel) -> torch.device:
 def context_length(model: HookedModel) -> int:
     """The longest sequence that the model was made for, in tokens."""
     return int(model.cfg.n_ctx)
-
-
-_weight_hashes: "weakref.WeakKeyDictionary[Any, tuple[int, str]]" = weakref.WeakKeyDictionary()
-
-
-def model_identity(model: HookedModel) -> dict[str, Any]:
-    """What tells this model from any other: name, class, dtype, device and SHA-256 of the weights as they are.
-
-    The hash covers every parameter's name and bytes, so that weight processing and quantisation change it. It is
-    computed once per model object, and again when the weights were changed in place.
-    """
-    parameter = next(iter(model.parameters()))  # type: ignore[attr-defined]
-    identity: dict[str, Any] = {
-        "name": str(model.cfg.model_name),
-        "class": type(model).__name__,
-        "n_layers": int(model.cfg.n_layers),
-        "d_model": int(model.cfg.d_model),
-        # Says whether weights were folded into each other: LN or RMS as trained, LNPre or RMSPre after folding.
-        "normalization": str(getattr(model.cfg, "normalization_type", None)),
-        "compatibility_mode": bool(getattr(model, "compatibility_mode", False)),
-        "dtype": str(parameter.dtype).removeprefix("torch."),
-        "device": str(parameter.device),
-        "weights_sha256": weights_sha256(model),
-    }
-    if identity["name"] == EMBEDDED_NAME:
-        identity |= {"source_file": GGUF_NAME, "source_sha256": GGUF_SHA256}
-    return identity
-
-
-def weights_sha256(model: Any) -> str:
-    """SHA-256 over the names and bytes of all parameters, kept for the model object until a parameter changes."""
-    parameters = sorted(model.named_parameters(), key=lambda item: item[0])
-    version = hash(tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for _, p in parameters))
-    known = _weight_hashes.get(model)
-    if known is None or known[0] != version:
-        digest = hashlib.sha256()
-        for name, parameter in parameters:
-            digest.update(f"{name}:{parameter.dtype}:{tuple(parameter.shape)}".encode())
-            digest.update(parameter.detach().contiguous().cpu().view(torch.uint8).numpy().data)
-        known = _weight_hashes[model] = (version, digest.hexdigest())
-    return known[1]
-
-
-def tokenizer_sha256(model: HookedModel) -> str:
-    """SHA-256 over what decides the token ids of a text: vocabulary, merges, special tokens, chat template."""
-    tokenizer = model.tokenizer
-    if getattr(tokenizer, "is_fast", False):
-        core = json.loads(tokenizer.backend_tokenizer.to_str())
-        # Calls leave their padding and truncation behind in the tokenizer; neither is used here.
-        core = {key: value for key, value in core.items() if key not in ("padding", "truncation")}
-    else:
-        core = sorted(tokenizer.get_vocab().items())
-    described = [core, sorted(map(str, tokenizer.all_special_tokens)), tokenizer.bos_token_id]
-    described.append(getattr(tokenizer, "chat_template", None))
-    return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -14,6 +14,7 @@ from empathy_geometry.foundation._validation import as_groups
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.subspaces import Subspace
+from empathy_geometry.models.identity import identity_differences
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.agreement_result import HEADLINE, SaeAgreement
@@ -294,6 +295,10 @@ def _notes(sae: SparseAutoencoder, acts: Activations, features: PooledFeatures, 
     name = "" if acts.provenance is None else str(acts.provenance.model.get("name", ""))
     if sae.model_name and name and sae.model_name != name:
         notes.append(f"the SAE says that it was trained on {sae.model_name!r}, the activations come from {name!r}")
+    if sae.training is not None and acts.provenance is not None:
+        differing = identity_differences(sae.training.provenance.model, acts.provenance.model)
+        if differing:
+            notes.append(f"the SAE was trained on a model that differs from this one ({'; '.join(differing)})")
     if sae.training is not None and sae.training.text_hashes and acts.texts is not None:
         share = sae.training.share_seen(acts.texts)
         notes.append(f"the SAE's training saw {share:.0%} of these texts (their tokens, never their labels)")

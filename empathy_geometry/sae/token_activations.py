@@ -18,14 +18,8 @@ from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.foundation._types import IntArray, Layer, StrArray
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.checked_json import content_sha256
-from empathy_geometry.models.loading import (
-    HookedModel,
-    Site,
-    check_model,
-    hook_name,
-    model_identity,
-    tokenizer_sha256,
-)
+from empathy_geometry.models.identity import identity_differences, model_identity, tokenizer_sha256
+from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.sae.training_texts import TrainingTexts, training_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -118,7 +112,7 @@ def token_activations(
     check_model(model)
     name = hook_name(model, layer, site)
     chosen = training_texts(model, texts, n_tokens=n_tokens, chat_template=chat_template, seed=seed)
-    identity = model_identity(model)
+    identity = model_identity(model, edits=True)
     run = _run_identity(model, identity, chosen, name)
     lengths = np.array([len(t) for t in chosen.tokenized])
     order = np.lexsort((np.arange(len(lengths)), -lengths))
@@ -136,11 +130,11 @@ def token_activations(
     with torch.no_grad(), bar, HookReader(model, [name]) as reader:
         for number, rows in enumerate(kept):
             path = None if folder is None else Path(folder) / f"tokens-{number:05d}.safetensors"
-            shard = None if path is None or not path.is_file() else _load(path, run)
+            shard = None if path is None or not path.is_file() else _load(path, run, identity)
             if shard is None:
                 shard = _read(reader, chosen, rows, tokens_per_batch(model))
                 if path is not None:
-                    save_artefact(path, "sae_tokens", {"values": shard}, {"run": run})
+                    save_artefact(path, "sae_tokens", {"values": shard}, {"run": run, "model": identity})
             start = 0
             for row in rows:
                 count = int(chosen.counts[row])
@@ -209,10 +203,10 @@ def _run_identity(model: HookedModel, identity: Mapping[str, Any], chosen: Train
     )
 
 
-def _load(path: Path, run: str) -> Tensor:
+def _load(path: Path, run: str, model: Mapping[str, Any]) -> Tensor:
     tensors, described = load_artefact(path, "sae_tokens")
     if described.get("run") != run:
-        raise ValueError(
-            f"{path} belongs to another run (other model, texts, layer or settings); use another folder, or delete it"
-        )
+        differing = identity_differences(described.get("model", {}), model)
+        what = "; ".join(differing) if differing else "other texts, layer, tokenizer or settings"
+        raise ValueError(f"{path} belongs to another run ({what}); use another folder, or delete it")
     return tensors["values"]

@@ -253,7 +253,7 @@ def _new_sae(architecture: Architecture, settings: dict[str, Any], tokens: Token
         "metadata": sae_lens("sae_lens.saes.sae").SAEMetadata(
             model_name=str(tokens.model.get("name", "")),
             hook_name=hook_of_place(tokens.layer, tokens.site),
-            weights_sha256=tokens.model.get("weights_sha256"),
+            model_fingerprint=tokens.model.get("fingerprint"),
         ),
     }
     if architecture == "standard":

@@ -14,8 +14,9 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.subspaces import Subspace
+from empathy_geometry.models.identity import identity_differences, model_identity
 from empathy_geometry.models.lean_pass import try_lean_passes
-from empathy_geometry.models.loading import HookedModel, check_model, hook_names, model_identity
+from empathy_geometry.models.loading import HookedModel, check_model, hook_names
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.token_tracking import Positions, Span, TokenTracker, check_positions, check_spans
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -216,7 +217,8 @@ class SteeringHook:
     def check_fits(self, model: HookedModel) -> list[str]:
         """The hook points that are edited; ValueError if the direction is of another model.
 
-        That is: other weights, another width, or no such layer.
+        That is: another width, no such layer, or anything that `models.identity` finds different, as other weights,
+        buffers, configuration or hooks of others.
         """
         d_model, width = int(model.cfg.d_model), int(self._basis.shape[-1])
         if width != d_model:
@@ -225,19 +227,11 @@ class SteeringHook:
         known = getattr(self.direction, "model", None)
         if not known:
             return names
-        identity = model_identity(model)
-        for key in ("name", "n_layers", "normalization"):
-            if key in known and key in identity and known[key] != identity[key]:
-                raise ValueError(
-                    f"the direction was made on a model with {key} {known[key]!r}, this one has {identity[key]!r}; "
-                    f"extract it again here, or pass direction.vector if you mean it"
-                )
-        # Hashes can only be compared where names and widths of the parameters are the same.
-        alike = all(known.get(key) == identity[key] for key in ("class", "dtype"))
-        if alike and known.get("weights_sha256") != identity["weights_sha256"]:
+        differing = identity_differences(known, model_identity(model))
+        if differing:
             raise ValueError(
-                f"the direction was made on other weights of {identity['name']!r} (SHA-256 differs); extract it "
-                f"again here, or pass direction.vector if you mean it"
+                f"the direction was made on another model, or this one was changed since ({'; '.join(differing)}); "
+                f"extract it again here, or pass direction.vector if you mean it"
             )
         return names
 

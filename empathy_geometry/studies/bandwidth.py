@@ -20,7 +20,8 @@ from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import title
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.models.loading import HookedModel, check_model, model_identity
+from empathy_geometry.models.identity import model_identity
+from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.steering.hook import Units
 from empathy_geometry.steering.random_directions import random_controls

@@ -87,7 +87,8 @@ def entries_of(name: str, result: Mapping[str, Any], *, controls: bool) -> list[
     try:
         texts = list(result["provenance"]["texts"].values())
         identity = result["provenance"]["model"]
-        model = str(identity.get("name", name)), str(identity.get("weights_sha256", identity.get("name", name)))
+        called = str(identity.get("name", name))
+        model = called, str(identity.get("fingerprint", identity.get("weights_sha256", called)))
         found = [_entry(name, model, result["concept"], texts[0], _scores(result), is_control=False)]
         if controls and result["control"] is not None:
             control = result["control"]

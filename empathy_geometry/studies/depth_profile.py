@@ -17,7 +17,8 @@ from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
 from empathy_geometry.foundation.result_file import file_stem, jsonable, title
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.models.loading import HookedModel, check_model, hook_names, model_identity
+from empathy_geometry.models.identity import model_identity
+from empathy_geometry.models.loading import HookedModel, check_model, hook_names
 from empathy_geometry.steering.hook import Units
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD
 from empathy_geometry.studies.bandwidth_factors import measure_factors

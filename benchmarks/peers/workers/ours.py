@@ -12,7 +12,6 @@ from sklearn.metrics import roc_auc_score
 import empathy_geometry as eg
 from empathy_geometry.geometry.direction_methods import fit_vector
 from empathy_geometry.models.hooked_transformer import _from_llama
-from empathy_geometry.models.loading import model_identity
 from empathy_geometry.steering.generation import generate
 from empathy_geometry.texts.splits import Fold
 
@@ -32,7 +31,6 @@ def model_of(inputs: Inputs, kind: str = "bridge") -> Any:
             inputs.model_folder, hf_model=hf, tokenizer=tokenizer, device="cpu", dtype=torch.float32
         )
     model.eval()
-    model_identity(model)  # the weights are hashed once per model, not per call
     return model
 
 

@@ -73,7 +73,7 @@ def markdown(result: "Tripartite", figures: list[str]) -> str:
             "## Where the numbers come from",
             "",
             f"- kind: {p.kind}; created {p.created}; seed {p.seed}",
-            *(f"- model {k}: {v}" for k, v in p.model.items()),
+            *(f"- model {k}: {v}" for k, v in p.model.items() if not isinstance(v, dict | list)),
             *(f"- texts {k}: SHA-256 {v}" for k, v in p.texts.items()),
             *(f"- {k}: {v}" for k, v in p.settings.items()),
             "- versions: " + ", ".join(f"{k} {v}" for k, v in p.versions.items()),

@@ -7,6 +7,7 @@ from typing import Any
 from empathy_geometry.activations.store_manifest import write_new
 from empathy_geometry.foundation.checked_json import dump_checked, load_checked
 from empathy_geometry.foundation.provenance import write_text_atomically
+from empathy_geometry.models.identity import run_differences
 from empathy_geometry.studies.tripartite.finding import Section, plain
 
 FORMAT = "empathy_geometry.tripartite/1"
@@ -33,12 +34,11 @@ class SectionStore:
         there = _read(path)
         if there.get("format") != FORMAT:
             raise ValueError(f"{path} is of format {there.get('format')!r}, this version reads {FORMAT!r}")
-        mine, theirs = _flat(wanted["identity"]), _flat(there["identity"])
-        differing = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
+        differing = run_differences(there["identity"], wanted["identity"])
         if differing:
-            shown = "; ".join(f"{k}: {theirs.get(k)!r} there, {mine.get(k)!r} now" for k in differing)
             raise ValueError(
-                f"the study in {folder} is another run ({shown}); name another folder, or call as it was called then"
+                f"the study in {folder} is another run ({'; '.join(differing)}); name another folder, or call as it "
+                f"was called then"
             )
 
     def load(self, name: str) -> Section | None:
@@ -63,13 +63,3 @@ def _read(path: Path) -> dict[str, Any]:
         return load_checked(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}); delete it and run the study again") from error
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
