@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.mixtures import mix_texts
 from empathy_geometry.texts.text_files import read_json
 
 LANGUAGES = ("en", "es", "fr", "de", "zh")
@@ -159,6 +160,49 @@ def crosslingual_triplets(language: str) -> LabeledTexts:
 
 
 @cache
+def support_moves() -> LabeledTexts:
+    """64 posts by people in some trouble, each with eight kinds of reply in two hands: plain texts, as people type.
+
+    The moves are "warmth", "naming_feelings", "paraphrase", "own_experience", "question", "advice", "greeting" and
+    "off_topic", written from published definitions of speech acts; docs/datasets.md has them. Unlike the other sets
+    these keep the words and marks that go with each act, so that a bag of words tells them apart: report a probe as its
+    excess over words. Contexts are 16 themes, four scenarios in each. Every scenario has every move in family "a"
+    (short, typed on a phone) and in family "b" (whole sentences, for the most part). The prompt of each text is the
+    post.
+
+    Example:
+        >>> moves = support_moves()
+        >>> len(moves), len(moves.classes), len(set(moves.groups)), len(moves.where(label="warmth", family="a"))
+        (1024, 8, 64, 64)
+    """
+    return replace(_packaged("support_moves.a") + _packaged("support_moves.b"), name="support_moves")
+
+
+def support_moves_mixtures(n: int = 192, *, seed: int = 0) -> LabeledTexts:
+    """Replies that make two or three moves at once, put together from `support_moves` with all their labels.
+
+    Half of them have two moves, half three, all of one scenario and one family; a greeting comes first. The label
+    names all moves, sorted: "question+warmth". `texts.mixtures.label_columns` turns labels into columns of 0 and 1.
+
+    Args:
+        n: Number of mixtures.
+        seed: Of their choice.
+
+    Raises:
+        ValueError: n is not positive, or there are not so many.
+
+    Example:
+        >>> from empathy_geometry.texts.mixtures import label_columns
+        >>> mixtures = support_moves_mixtures(seed=0)
+        >>> len(mixtures), sorted({label.count("+") + 1 for label in mixtures.labels})
+        (192, [2, 3])
+        >>> label_columns(mixtures.labels)["warmth"].shape
+        (192,)
+    """
+    return mix_texts(support_moves(), n=n, seed=seed, openers=["greeting"])
+
+
+@cache
 def _english_originals() -> LabeledTexts:
     translated, originals = _packaged("crosslingual_triplets.es"), empathy_triplets()
     rows = {(g, y): i for i, (g, y) in enumerate(zip(originals.groups, originals.labels, strict=True))}
@@ -176,5 +220,6 @@ ALL: dict[str, Callable[[], LabeledTexts]] = {
     "emotion_statements": emotion_statements,
     "matched_pairs": matched_pairs,
     "matched_triplets": matched_triplets,
+    "support_moves": support_moves,
 }
 """Every packaged English set by name."""
