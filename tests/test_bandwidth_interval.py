@@ -90,8 +90,20 @@ def test_censoring_is_kept_and_factors_that_do_not_exist_are_refused():
     assert joint_product(Estimate(2.0), Estimate(3.0, censored="right"), three).censored == "right"
     with pytest.raises(ValueError, match="must be positive"):
         joint_product(Estimate(2.0), Estimate(0.0), three)
+    open_above = joint_product(Estimate(2.0, 1.8, 2.2), Estimate(3.0, 2.5, np.inf), three)
+    assert (open_above.high, open_above.censored) == (np.inf, None)
     unbounded = Replicates(three.blocks, np.array([2.0, np.inf, 2.1]), three.steering_range)
     product = joint_product(Estimate(2.0), Estimate(3.0), unbounded)
     assert product.low is None
     assert "not finite" in product.method
     assert unbounded.to_dict()["dimensionality"][1] is None
+
+
+def test_few_prompts_widen_the_product_as_they_widen_the_range():
+    three = Replicates((("a",), ("b",), ("c",)), np.array([2.0, 1.999, 2.001]), np.array([3.0, 3.001, 2.999]))
+    dimensions = Estimate(2.0, 1.99, 2.01)
+    sure, unsure = (
+        joint_product(dimensions, Estimate(3.0, low, high), three) for low, high in ((2.99, 3.01), (1.5, 6))
+    )
+    assert 5.9 < sure.low < sure.high < 6.1
+    assert (unsure.low, unsure.high) == pytest.approx((3.0, 12.0), rel=0.01)

@@ -1,6 +1,8 @@
 """A number that carries its context: value, interval, sample size and how the interval was made."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf, isinf, isnan
 from typing import Any
 
 
@@ -13,7 +15,7 @@ class Estimate:
     Attributes:
         value: The point estimate.
         low: Lower end of the interval at `level`.
-        high: Upper end of the interval at `level`.
+        high: Upper end of the interval at `level`; infinite where the data set no upper limit.
         level: Coverage that the interval aims at, in (0, 1).
         n: Number of rows (scores, pairs, prompts) behind the value.
         n_groups: Number of independent units (scenarios) behind it.
@@ -24,6 +26,8 @@ class Estimate:
         >>> e = Estimate(0.9, low=0.8, high=1.0, n=40, n_groups=20, method="DeLong")
         >>> float(e), str(e)
         (0.9, '0.900 [0.800, 1.000]')
+        >>> print(Estimate(3.7, low=3.1, high=float("inf")))
+        3.700 [3.100, open)
     """
 
     value: float
@@ -40,6 +44,8 @@ class Estimate:
             raise ValueError(f"level must lie strictly between 0 and 1, got {self.level}; try 0.95")
         if self.censored not in (None, "left", "right"):
             raise ValueError(f"censored must be None, 'left' or 'right', got {self.censored!r}")
+        if any(end is not None and isnan(end) for end in (self.low, self.high)):
+            raise ValueError(f"the ends of an interval must be numbers, got [{self.low}, {self.high}]; None for none")
 
     def __float__(self) -> float:
         return float(self.value)
@@ -48,9 +54,28 @@ class Estimate:
         sign = {None: "", "right": ">= ", "left": "<= "}[self.censored]
         if self.low is None or self.high is None:
             return f"{sign}{self.value:.3f}"
+        if isinf(self.high):
+            return f"{sign}{self.value:.3f} [{self.low:.3f}, open)"
         high = ">" + f"{self.high:.3f}" if self.censored == "right" and self.high <= self.value else f"{self.high:.3f}"
         return f"{sign}{self.value:.3f} [{self.low:.3f}, {high}]"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the interval has no upper limit."""
+        return self.high is not None and isinf(self.high)
+
     def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self)
+        """Every field, ready for JSON: an infinite upper end is null beside a lower end that is not."""
+        return asdict(self) | {"high": None if self.is_open else self.high}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Estimate":
+        """What `to_dict` was made of.
+
+        Example:
+            >>> e = Estimate(3.7, low=3.1, high=float("inf"))
+            >>> Estimate.from_dict(e.to_dict()) == e
+            True
+        """
+        is_open = content["low"] is not None and content["high"] is None
+        return cls(**{**content, "high": inf if is_open else content["high"]})

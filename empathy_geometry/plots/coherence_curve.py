@@ -43,7 +43,8 @@ def coherence_curve(
             side = sign * x >= 0
             estimate = crossing(np.abs(x[side]), smallest[side], threshold=threshold)
             if estimate.low is not None and estimate.high is not None and estimate.high > estimate.low:
-                low, high = sorted((sign * estimate.low, sign * estimate.high))
+                high_end = min(estimate.high, float(np.abs(x[side]).max()))
+                low, high = sorted((sign * estimate.low, sign * high_end))
                 ax.axvspan(low, high, color=BLUE, alpha=0.1, linewidth=0)
             if estimate.censored is None:
                 text = None if marked else "crossing, with its interval"

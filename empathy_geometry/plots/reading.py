@@ -45,7 +45,8 @@ def read_estimate(value: object) -> Estimate:
         known = {f.name for f in fields(Estimate)}
         given = {k: v for k, v in value.items() if k in known}
         # An unbounded value is None in JSON.
-        return Estimate(**(given | {"value": np.inf if given.get("value") is None else given["value"]}))
+        known_ends = {"low": None, "high": None, "value": np.inf if given.get("value") is None else given["value"]}
+        return Estimate.from_dict(given | {k: given.get(k, v) if k != "value" else v for k, v in known_ends.items()})
     return Estimate(float(value))  # type: ignore[arg-type]
 
 
@@ -73,15 +74,23 @@ def depth(layer: Layer) -> int:
 def interval_arms(estimates: Iterable[Estimate]) -> np.ndarray:
     """Lengths below and above each value, [2, n], for matplotlib's `errorbar`; 0 where there is no interval.
 
+    An interval that is open above is drawn as far as the longest of the others, and as long as its value at least.
+
     Example:
         >>> interval_arms([Estimate(2.0, 1.0, 5.0), Estimate(1.0)]).tolist()
         [[1.0, 0.0], [3.0, 0.0]]
     """
-    arms = [
-        (0.0 if e.low is None else max(e.value - e.low, 0.0), 0.0 if e.high is None else max(e.high - e.value, 0.0))
-        for e in estimates
-    ]
-    return np.array(arms, dtype=float).reshape(-1, 2).T
+    listed = list(estimates)
+    arms = np.array(
+        [
+            (0.0 if e.low is None else max(e.value - e.low, 0.0), 0.0 if e.high is None else max(e.high - e.value, 0.0))
+            for e in listed
+        ],
+        dtype=float,
+    ).reshape(-1, 2)
+    longest = np.max(arms, initial=0.0, where=np.isfinite(arms))
+    values = np.array([e.value for e in listed])[:, None]
+    return np.where(np.isfinite(arms), arms, np.maximum(longest, np.abs(values))).T
 
 
 def alpha_axis(sweep: Mapping[str, Any]) -> str:
