@@ -49,3 +49,15 @@ def test_difference_of_independent_symmetric_estimates_adds_in_squares():
     assert difference_interval(first, second, 0.9, 0.95)[0] > low
     with pytest.raises(ValueError, match="interval of both"):
         difference_interval(first, Estimate(0.5), 0.0, 0.95)
+
+
+def test_degrees_of_freedom_are_welchs_where_classes_stand_in_different_groups():
+    """Equal contributions inside each class, so that only the class's own groups limit what is known."""
+    first, second = np.array([0.3, -0.3]), np.tile([0.05, -0.05], 10)
+    holding = (np.arange(22) < 2, np.arange(22) >= 2)
+    v1, v0 = float((first**2).sum()), float((second**2).sum())
+    df = (v1 + v0) ** 2 / (v1**2 / 1 + v0**2 / 19)
+    assert t_quantile(np.r_[first, second], 0.95, holding) == pytest.approx(student.ppf(0.975, df))
+    # Groups that hold both classes know both: G - 1 as ever.
+    both = np.ones(20, dtype=bool)
+    assert t_quantile(np.tile([1.0, -1.0], 10), 0.95, (both, both)) == pytest.approx(student.ppf(0.975, 19))

@@ -143,6 +143,24 @@ def test_forced_choice_counts_scenarios():
     assert (found.value, found.n_groups) == (0.5, 2)
 
 
+def test_forced_choice_of_scenarios_that_depend_on_each_other_counts_fewer_of_them():
+    scores, labels, groups = np.tile([0.0, 1.0], 40), np.tile([0, 1], 40), np.repeat(np.arange(40), 2)
+    scores[:20] = np.tile([1.0, 0.0], 10)
+    twice, half = forced_choice(scores, labels, groups=groups, inflation=2.0), slice(10, 50)
+    fewer = forced_choice(scores[half], labels[half], groups=groups[half])
+    assert twice.value == 0.75
+    assert twice.n_groups == 40
+    assert (twice.low, twice.high) == pytest.approx((fewer.low, fewer.high))
+
+
+def test_an_auroc_with_two_positive_groups_says_so_and_is_wide():
+    scores = np.arange(22.0)
+    found = auroc(scores, np.isin(scores, [4, 19]), groups=np.arange(22))
+    assert "2 groups only" in found.method
+    assert found.high - found.low > 0.9
+    assert "groups only" not in auroc(scores, scores % 4 == 0).method
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

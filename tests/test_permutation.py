@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 import torch
 from planted import constant_groups, pairs, triplets
+from scipy.stats import chisquare
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import roc_auc_score
 
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
 from empathy_geometry.evaluation.label_permutations import label_permutations
-from empathy_geometry.evaluation.permutation import permutation_test
+from empathy_geometry.evaluation.permutation import _draw, permutation_test
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.texts.splits import grouped_folds
+from empathy_geometry.texts.splits import Fold, grouped_folds
 
 
 class Foreign(ClassifierMixin, BaseEstimator):
@@ -142,8 +143,36 @@ def test_bad_input_is_refused(changed, error, message):
         permutation_test(Probe("ridge"), X, y, **arguments)
 
 
-def test_training_parts_that_may_lack_a_class_are_refused():
-    y, groups = np.repeat([0, 0, 1, 1, 1, 1], 2), np.repeat(np.arange(6), 2)
-    X = np.random.default_rng(0).normal(size=(12, 4))
-    with pytest.raises(ValueError, match="lacks a class under"):
-        permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=200, rng=0, n_splits=2)
+def test_a_rare_class_is_tested_and_not_refused():
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(44, 6)), np.zeros(44, dtype=int)
+        y[rng.choice(44, 4, replace=False)] = 1
+        X[y == 1, 0] += 9
+        found = permutation_test(Probe("ridge"), X, y, groups=np.arange(44), n_permutations=99, rng=seed)
+        assert found.statistic == 1
+        assert found.pvalue <= 0.05
+        assert len(found.null_distribution) == 99
+
+
+def test_label_vectors_that_leave_a_training_part_without_a_class_are_drawn_again_and_the_rest_stay_equally_likely():
+    """Six groups of two classes, 2 and 4; two folds of three: 15 arrangements, of which 9 keep both in each fold."""
+    y = np.array([0, 0, 1, 1, 1, 1])
+    folds = [Fold(np.array([1, 3, 5]), np.array([0, 2, 4])), Fold(np.array([0, 2, 4]), np.array([1, 3, 5]))]
+    allowed = label_permutations(y, groups=np.arange(6))
+    drawn = _draw(allowed, 9000, folds, 2, np.random.default_rng(0))
+    assert drawn.shape == (9000, 6)
+    assert all(len(np.unique(drawn[:, f.train], axis=0)) == 3 for f in folds)  # one of three is 0 in each part
+    _, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert len(counts) == 9
+    assert chisquare(counts).pvalue > 1e-3
+
+
+def test_a_design_in_which_hardly_any_permutation_can_be_fitted_is_refused_and_says_what_to_try():
+    """Three positives of 400, and a training part of two rows, one of them positive."""
+    y, rest = np.zeros(400, dtype=int), np.setdiff1d(np.arange(400), [0, 3])
+    y[:3] = 1
+    folds = [Fold(np.array([0, 3]), rest), Fold(rest, np.array([0, 3]))]
+    X = np.random.default_rng(0).normal(size=(400, 4))
+    with pytest.raises(ValueError, match="use more folds"):
+        permutation_test(Probe("ridge"), X, y, groups=np.arange(400), rng=0, folds=folds)

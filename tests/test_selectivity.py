@@ -3,6 +3,7 @@ import pytest
 from planted import pairs
 from test_permutation import Foreign
 
+from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.selectivity import selectivity
 from empathy_geometry.geometry.probes import Probe
 
@@ -40,3 +41,14 @@ def test_bad_input_is_refused():
         selectivity(Probe("ridge"), X[:, None].repeat(2, axis=1), y, groups=groups, types=np.arange(20), rng=0)
     with pytest.raises(ValueError, match="n_controls"):
         selectivity(Probe("ridge"), X, y, groups=groups, types=np.arange(20), n_controls=0, rng=0)
+
+
+def test_intervals_count_that_scenarios_train_each_others_probe():
+    rng = np.random.default_rng(0)
+    X, y, groups = rng.normal(size=(60, 80)), np.tile([0, 1], 30), np.repeat(np.arange(30), 2)
+    X[1::2, 0] += 2
+    found = selectivity(Probe("ridge"), X, y, groups=groups, types=groups % 10, rng=0)
+    evaluation = cross_validate(Probe("ridge"), X, y, groups=groups)
+    assert evaluation.variance_inflation > 1.1
+    assert found.accuracy.low == pytest.approx(evaluation.accuracy.low)
+    assert "shared training rows" in found.selectivity.method

@@ -47,6 +47,17 @@ def test_off_diagonal_entries_equal_a_plain_fit_and_score():
     assert found.values[0, 2] == pytest.approx(expected, abs=1e-9)
 
 
+def test_the_diagonal_has_the_interval_of_cross_validation_on_the_same_rows():
+    acts = planted(True, n=40, size=0.4)
+    found = eg.transfer_matrix(eg.Probe("ridge"), acts, positive="p", negative="q")
+    for i, name in enumerate(found.names):
+        own = acts[np.flatnonzero(acts.texts.contexts == name)]
+        alone = eg.cross_validate(eg.Probe("ridge"), own, positive="p", negative="q")
+        assert alone.variance_inflation > 1.1
+        assert found.auroc[i][i].low == pytest.approx(alone.auroc.low)
+        assert found.auroc[i][i].high == pytest.approx(alone.auroc.high)
+
+
 def test_bad_input_is_named():
     acts = planted(True)
     with pytest.raises(ValueError, match="needs two contexts"):

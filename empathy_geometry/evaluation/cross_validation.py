@@ -10,7 +10,7 @@ from sklearn.base import clone
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.baselines import BASELINES, TextBaseline, text_baselines
 from empathy_geometry.evaluation.classification import MISSING, Classification, Missing, classification
-from empathy_geometry.evaluation.fold_dependence import LARGEST, left_out_scores, variance_inflation
+from empathy_geometry.evaluation.fold_dependence import LARGEST, shared_training_inflation
 from empathy_geometry.evaluation.metrics import (
     accuracy,
     auroc,
@@ -20,6 +20,7 @@ from empathy_geometry.evaluation.metrics import (
     forced_choice,
     macro_auroc,
 )
+from empathy_geometry.evaluation.placements import FEW_GROUPS
 from empathy_geometry.evaluation.selection import Candidate, candidates, fit_and_score, select
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
@@ -215,25 +216,14 @@ def cross_validate(
     competing = candidates(data, grid)
     shape = (data.n,) if data.binary else (data.n, len(data.classes))
     scores, predicted = np.zeros(shape), np.zeros(data.n, dtype=np.int64)
-    left_out = np.zeros((data.n_groups, *shape))
     chosen: list[Candidate] = []
-    known = True
+    fits: list[tuple[Any, FloatArray, Fold]] = []
     for fold in outer:
         best = select(probe, data, fold.train, competing, inner_splits=inner_splits, seed=seed)
         scores[fold.test], predicted[fold.test] = fit_and_score(probe, data, best, fold)
-        part = left_out_scores(
-            clone(probe).set_params(**best.params),
-            data.rows(best.layer, best.pos),
-            data.codes,
-            data.groups,
-            fold,
-            len(data.classes),
-        )
-        known &= part is not None
-        if part is not None:
-            left_out[:, fold.test] = part
+        fits.append((clone(probe).set_params(**best.params), data.rows(best.layer, best.pos), fold))
         chosen.append(best)
-    inflation = variance_inflation(scores, left_out, data.codes, data.groups) if known else 2.0
+    inflation, known = shared_training_inflation(fits, scores, data.codes, data.groups)
     codes, clusters = data.codes, data.groups if data.groups_given else None
     words = _baselines(data, outer)
     metric = auroc if data.binary else macro_auroc
@@ -293,7 +283,7 @@ def _measures(
     if min(positive.sum(), (~positive).sum()) > 1 and (np.ptp(scores[positive]) or np.ptp(scores[~positive])):
         measured["d_prime"] = d_prime(scores, codes, groups=groups, level=level, inflation=inflation)
     if groups is not None and np.intersect1d(groups[positive], groups[~positive]).size:
-        measured["forced_choice"] = forced_choice(scores, codes, groups=groups, level=level)
+        measured["forced_choice"] = forced_choice(scores, codes, groups=groups, level=level, inflation=inflation)
     return measured
 
 
@@ -327,6 +317,9 @@ def _notes(data: Classification, folds: Sequence[Fold], chosen: Sequence[Candida
         )
     if len({(c.pos, c.layer) for c in chosen}) > 1:
         notes.append("folds chose different layers; the intervals take their choices as given")
+    fewest = min(len(np.unique(data.groups[data.codes == c])) for c in range(len(data.classes)))
+    if fewest < FEW_GROUPS:
+        notes.append(f"the rarest class is in {fewest} groups only: intervals rest on very few independent scenarios")
     if not data.groups_given:
         notes.append("groups=None: intervals and folds take the rows as independent")
     if data.texts is None:

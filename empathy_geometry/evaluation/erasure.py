@@ -166,9 +166,13 @@ def erasure(
     association = float(np.corrcoef(wanted, erased)[0, 1])
     notes = _notes(before.auroc, before_concept.auroc, control, mirrored, fresh, association)
     conclusive = not any(note.startswith("inconclusive") for note in notes)
-    surviving = (
-        surviving_share(before.scores, after.scores, wanted, group, level=level, seed=seed) if conclusive else None
-    )
+    surviving = None
+    if conclusive:
+        fits = [(chosen, rows, fold) for fold in before.folds]
+        inflation, _ = shared_training_inflation(fits, before.scores, wanted.astype(int), group)
+        surviving = surviving_share(
+            before.scores, after.scores, wanted, group, level=level, seed=seed, inflation=inflation
+        )
     return Erasure(
         target=before.auroc,
         concept=before_concept.auroc,

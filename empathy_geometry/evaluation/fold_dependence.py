@@ -1,5 +1,6 @@
 """How much the errors of held-out scores depend on each other because every scenario also trains the others' probe."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,32 @@ def variance_inflation(scores: FloatArray, left_out: FloatArray, codes: IntArray
     np.fill_diagonal(lost, 0.0)
     own = float((contribution**2).sum())
     return 1.0 if own <= 0 else float(np.clip(1 + (lost * lost.T).sum() / own, 1.0, 2.0))
+
+
+def shared_training_inflation(
+    fits: Sequence[tuple[Any, FloatArray, Fold]], scores: FloatArray, codes: IntArray, groups: IntArray
+) -> tuple[float, bool]:
+    """Factor on the variance of what is measured on out-of-fold scores, and whether it was computed.
+
+    Args:
+        fits: For each fold the unfitted probe, all rows at the layer it reads [n, d_model], and the fold.
+        scores: Out-of-fold scores of those fits, [n], or [n, n_classes]; rows that no fold tests are left out.
+        codes: Class of each row.
+        groups: Group index of each row.
+
+    Returns:
+        The factor of `variance_inflation`. 2, its largest value, and False where a fit is not a `Probe` with a solution
+        here or has more than `LARGEST` training rows.
+    """
+    n_groups = int(groups.max()) + 1
+    left_out = np.zeros((n_groups, *scores.shape))
+    for probe, rows, fold in fits:
+        part = left_out_scores(probe, rows, codes, groups, fold, int(codes.max()) + 1)
+        if part is None:
+            return 2.0, False
+        left_out[:, fold.test] = part
+    tested = np.sort(np.concatenate([fold.test for *_, fold in fits]))
+    return variance_inflation(scores[tested], left_out[:, tested], codes[tested], groups[tested]), True
 
 
 def left_out_scores(

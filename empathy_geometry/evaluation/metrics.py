@@ -14,6 +14,8 @@ from empathy_geometry.evaluation.clustered import (
 )
 from empathy_geometry.evaluation.placements import (
     auroc_contributions,
+    class_groups,
+    few_groups,
     inflated_method,
     mean_auroc,
     one_vs_rest_problems,
@@ -249,10 +251,10 @@ def d_prime(
     if n_groups < 3 or not np.isfinite(left_out).all():
         return Estimate(value, None, None, level, len(s), n_groups, "no interval: too few groups")
     contributions = np.sqrt(inflation * (n_groups - 1) / n_groups) * (left_out - left_out.mean())
-    half = t_quantile(contributions, level) * float(np.sqrt((contributions**2).sum()))
-    return Estimate(
-        value, value - half, value + half, level, len(s), n_groups, inflated_method("jackknife over groups", inflation)
-    )
+    holding = class_groups(y, group)
+    half = t_quantile(contributions, level, holding) * float(np.sqrt((contributions**2).sum()))
+    method = inflated_method("jackknife over groups", inflation) + few_groups(holding)
+    return Estimate(value, value - half, value + half, level, len(s), n_groups, method)
 
 
 def accuracy(
@@ -294,14 +296,27 @@ def accuracy(
     return Estimate(share, low, high, level, len(truth), n_groups, inflated_method("Wilson, clustered", inflation))
 
 
-def forced_choice(scores: ArrayLike, labels: LabelsLike, *, groups: LabelsLike, level: float = 0.95) -> Estimate:
+def forced_choice(
+    scores: ArrayLike, labels: LabelsLike, *, groups: LabelsLike, level: float = 0.95, inflation: float = 1.0
+) -> Estimate:
     """Share of scenarios in which the positive outscores the negative (within-scenario two-alternative forced choice).
 
     Only groups with both classes count; where a group has several rows of a class, all its pairs are averaged.
     The interval is exact (Clopper-Pearson) where every group decides one way, and conservative where some are split.
 
+    Args:
+        scores: Higher means more of the concept, any unit, [n].
+        labels: True for the concept class, [n].
+        groups: Scenario of each score, [n].
+        level: Coverage of the interval.
+        inflation: Factor on the variance, for out-of-fold scores, where scenarios decide less than independently of
+            each other: so many fewer count. See `fold_dependence.variance_inflation`.
+
     Raises:
         ValueError: no group has both classes.
+
+    Source: Clopper & Pearson (1934), Biometrika 26; Korn & Graubard (1998), Survey Methodology 24, for the effective
+        number.
 
     Example:
         >>> float(forced_choice([1.0, 0.0, 3.0, 2.0], [1, 0, 1, 0], groups=["a", "a", "b", "b"]))
@@ -316,11 +331,14 @@ def forced_choice(scores: ArrayLike, labels: LabelsLike, *, groups: LabelsLike, 
         wins.append(float(((difference > 0) + 0.5 * (difference == 0)).mean()))
     if not wins:
         raise ValueError("forced choice needs groups with both classes; none has them")
-    n, won = len(wins), float(np.sum(wins))
+    n, share = len(wins), float(np.mean(wins))
+    counted = n / inflation
+    won, lost = share * counted, (1 - share) * counted
     tail = (1 - level) / 2
-    low = float(beta.ppf(tail, won, n - won + 1)) if won > 0 else 0.0
-    high = float(beta.ppf(1 - tail, won + 1, n - won)) if won < n else 1.0
-    return Estimate(won / n, low, high, level, len(s), n, "Clopper-Pearson over scenarios")
+    low = float(beta.ppf(tail, won, lost + 1)) if won > 0 else 0.0
+    high = float(beta.ppf(1 - tail, won + 1, lost)) if lost > 0 else 1.0
+    method = inflated_method("Clopper-Pearson over scenarios", inflation)
+    return Estimate(share, low, high, level, len(s), n, method)
 
 
 def gaussian_deviation(area: float, distance: float) -> float:

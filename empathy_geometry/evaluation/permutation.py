@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -13,7 +14,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.batched_probes import as_onehot, solvable, solve
 from empathy_geometry.evaluation.classification import MISSING, Classification, Missing, classification
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
-from empathy_geometry.evaluation.label_permutations import Scheme, label_permutations
+from empathy_geometry.evaluation.label_permutations import LabelPermutations, Scheme, label_permutations
 from empathy_geometry.evaluation.ranking import one_vs_rest
 from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
@@ -25,6 +26,9 @@ Statistic = Literal["auroc", "macro_auroc", "accuracy", "d_prime"]
 
 _TOLERANCE = 3e-3
 """Of the logistic solver; moves an AUROC of 180 rows by 1.5e-3 at most (benchmarks/permutation.py)."""
+
+_FEWEST_ACCEPTED = 0.02
+"""Share of label vectors under which every training part has every class, below which drawing them is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +177,7 @@ def permutation_test(
 
     Raises:
         TypeError: groups (or y) are missing for a plain array.
-        ValueError: no label can change place, or a training part lacks a class under some permutation.
+        ValueError: no label can change place, or hardly any permutation leaves every class in every training part.
 
     Source: Ojala & Garriga (2010), JMLR 11; Westfall & Young (1993) for max-T; Phipson & Smyth (2010) for p.
 
@@ -195,8 +199,8 @@ def permutation_test(
     used = data.folds(folds, n_splits=n_splits, seed=fold_seed)
     allowed = label_permutations(data.codes, groups=data.groups, scheme=scheme)
     # The true labels are the first row, so that they meet exactly what the permuted ones meet.
-    codes = np.concatenate([data.codes[None].astype(np.int16), allowed.draw(n_permutations, rng=as_rng(rng))])
-    _check_training_parts(codes, used, len(data.classes))
+    drawn = _draw(allowed, n_permutations, used, len(data.classes), as_rng(rng))
+    codes = np.concatenate([data.codes[None].astype(np.int16), drawn])
     fits = all(solvable(probe, len(f.train), data.values.shape[-1]) for f in used)
     run = _batched if fits else _one_by_one
     values = run(probe, data, codes, used, statistic, chunk_size, device, progress)
@@ -225,18 +229,37 @@ def permutation_test(
     )
 
 
-def _check_training_parts(codes: IntArray, folds: Sequence[Fold], n_classes: int) -> None:
+def _draw(
+    allowed: LabelPermutations, m: int, folds: Sequence[Fold], n_classes: int, rng: np.random.Generator
+) -> npt.NDArray[np.int16]:
+    """Label vectors [m, n] under which every training part has every class, each of them equally likely.
+
+    The true labels are one of these, so that leaving the others out keeps the test exact: it is the permutation test
+    given that the probe can be fitted in every fold.
+    """
+    kept: list[npt.NDArray[np.int16]] = []
+    found = tried = 0
+    while found < m:
+        drawn = allowed.draw(max(m - found, 100), rng=rng)
+        fits = _fewest_in_training(drawn, folds, n_classes) > 0
+        tried, found = tried + len(drawn), found + int(fits.sum())
+        kept.append(drawn[fits])
+        if found < _FEWEST_ACCEPTED * tried:
+            raise ValueError(
+                f"the training part of a fold lacks a class under {tried - found} of {tried} permutations: the rarest "
+                f"class is in too few groups for {len(folds)} folds; use more folds (n_splits={2 * len(folds)}), "
+                f"n_splits as many as there are groups, or more groups of that class"
+            )
+    return np.concatenate(kept)[:m]
+
+
+def _fewest_in_training(codes: npt.NDArray[np.int16], folds: Sequence[Fold], n_classes: int) -> IntArray:
+    """Rows of the rarest class in the training part where it is rarest, for each label vector, [m]."""
     inside = np.zeros((codes.shape[1], len(folds)), dtype=np.float32)
     for k, fold in enumerate(folds):
         inside[fold.train, k] = 1
-    fewest = np.min([(codes == c).astype(np.float32) @ inside for c in range(n_classes)], axis=0)
-    lacking = (fewest == 0).sum(axis=0)
-    if lacking.any():
-        k = int(lacking.argmax())
-        raise ValueError(
-            f"the training part of fold {k} lacks a class under {lacking[k]} of {len(codes) - 1} permutations; "
-            f"use fewer folds or more groups per class"
-        )
+    fewest: IntArray = np.min([(codes == c).astype(np.float32) @ inside for c in range(n_classes)], axis=(0, 2))
+    return fewest
 
 
 def _batched(

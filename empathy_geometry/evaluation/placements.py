@@ -1,5 +1,7 @@
 """AUROCs from placements, and how much each scenario contributes to their deviation from the truth."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import rankdata
 
@@ -7,6 +9,9 @@ from empathy_geometry.evaluation.clustered import ceiling_interval, logit_interv
 from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_names
 from empathy_geometry.foundation.estimate import Estimate
+
+FEW_GROUPS = 6
+"""Groups of a class below which a result says so: no interval can be trusted to a few per cent there."""
 
 
 def one_vs_rest_problems(s: FloatArray, labels: LabelsLike) -> list[tuple[FloatArray, BoolArray]]:
@@ -32,8 +37,22 @@ def mean_auroc(
         return Estimate(area, None, None, level, n, n_groups, "no interval: a class has one group only")
     if not contributions.any():
         return Estimate(area, None, None, level, n, n_groups, "no interval: all groups alike")
-    low, high = logit_interval(area, contributions * np.sqrt(inflation), level)
-    return Estimate(area, low, high, level, n, n_groups, inflated_method(method, inflation))
+    holding = [held for _, y in problems for held in class_groups(y, group)]
+    low, high = logit_interval(area, contributions * np.sqrt(inflation), level, holding)
+    method = inflated_method(method, inflation) + few_groups(holding)
+    return Estimate(area, low, high, level, n, n_groups, method)
+
+
+def class_groups(y: BoolArray, group: IntArray) -> tuple[BoolArray, BoolArray]:
+    """Which groups hold a positive row, and which a negative one, [n_groups] each."""
+    n_groups = int(group.max()) + 1
+    return np.bincount(group[y], minlength=n_groups) > 0, np.bincount(group[~y], minlength=n_groups) > 0
+
+
+def few_groups(holding: Sequence[BoolArray]) -> str:
+    """What a method's name says where a class is in very few groups."""
+    fewest = min(int(held.sum()) for held in holding)
+    return f"; the rarest class is in {fewest} groups only" if fewest < FEW_GROUPS else ""
 
 
 def inflated_method(method: str, inflation: float) -> str:

@@ -9,10 +9,13 @@ import torch
 from sklearn.base import clone
 
 from empathy_geometry.evaluation.batched_probes import as_onehot, solvable, solve
-from empathy_geometry.evaluation.classification import classification
+from empathy_geometry.evaluation.classification import Classification, classification
 from empathy_geometry.evaluation.clustered import t_quantile
+from empathy_geometry.evaluation.fold_dependence import shared_training_inflation
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.evaluation.metrics import accuracy
+from empathy_geometry.evaluation.placements import inflated_method
+from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
 from empathy_geometry.foundation._validation import as_names, as_rng
 from empathy_geometry.foundation.estimate import Estimate
@@ -103,16 +106,24 @@ def selectivity(
     labels = np.concatenate([data.codes[None], controls])
     right = _right(probe, data.rows(0, 0), labels, used, len(data.classes))
     clusters = data.groups if data.groups_given else None
-    measured = accuracy(right[0], np.ones(data.n, dtype=bool), groups=clusters, level=level)
+    inflation = _inflation(probe, data, used)
+    measured = accuracy(right[0], np.ones(data.n, dtype=bool), groups=clusters, level=level, inflation=inflation)
     gain = right[0] - right[1:].mean(axis=0)
     value, n_groups = float(gain.mean()), data.n_groups
     parts = np.bincount(data.groups, gain - value, minlength=n_groups) / data.n
-    parts *= np.sqrt(n_groups / (n_groups - 1))
+    parts *= np.sqrt(inflation * n_groups / (n_groups - 1))
     half = t_quantile(parts, level) * float(np.sqrt((parts**2).sum())) if parts.any() else 0.0
-    estimate = Estimate(
-        value, value - half, value + half, level, data.n, n_groups, f"clustered, {n_controls} sets of control labels"
-    )
+    method = inflated_method(f"clustered, {n_controls} sets of control labels", inflation)
+    estimate = Estimate(value, value - half, value + half, level, data.n, n_groups, method)
     return Selectivity(estimate, measured, right[1:].mean(axis=1))
+
+
+def _inflation(probe: Any, data: Classification, folds: Sequence[Fold]) -> float:
+    scores = np.zeros((data.n,) if data.binary else (data.n, len(data.classes)))
+    for fold in folds:
+        scores[fold.test] = fit_and_score(probe, data, Candidate(), fold)[0]
+    fits = [(probe, data.rows(0, 0), fold) for fold in folds]
+    return shared_training_inflation(fits, scores, data.codes, data.groups)[0]
 
 
 def _control_labels(

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from sklearn.base import clone
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.classification import MISSING, Classification, classification
+from empathy_geometry.evaluation.fold_dependence import shared_training_inflation
 from empathy_geometry.evaluation.metrics import auroc
 from empathy_geometry.evaluation.selection import candidates, fit_and_score, select
 from empathy_geometry.evaluation.transfer_ratio import transfer_ratio
@@ -123,13 +125,17 @@ def transfer_matrix(
         whole = select(probe, data, rows[source], competing, inner_splits=4, seed=seed)
         line = []
         for target in names:
-            scores, test = np.zeros(data.n), rows[target]
+            scores, test, inflation = np.zeros(data.n), rows[target], 1.0
             if source == target:
+                fits = []
                 for fold, best in zip(folds[i], selected[i], strict=True):
                     scores[fold.test] = fit_and_score(probe, data, best, fold)[0]
+                    fits.append((clone(probe).set_params(**best.params), data.rows(best.layer, best.pos), fold))
+                inflation = shared_training_inflation(fits, scores, data.codes, data.groups)[0]
             else:
                 scores[test] = fit_and_score(probe, data, whole, Fold(rows[source], test))[0]
-            line.append(auroc(scores[test], data.codes[test], groups=data.groups[test], level=level))
+            held_out, labels, scenarios = scores[test], data.codes[test], data.groups[test]
+            line.append(auroc(held_out, labels, groups=scenarios, level=level, inflation=inflation))
         estimates.append(tuple(line))
     ratio = transfer_ratio(probe, data, [rows[name] for name in names], folds, selected, level=level, seed=seed)
     return TransferMatrix(tuple(names), tuple(estimates), ratio, acts.layers)

@@ -27,7 +27,13 @@ def blocks_of(n: int, n_blocks: int, rng: np.random.Generator) -> list[IntArray]
 
 
 def jackknife_interval(
-    value: float, left_out: Sequence[float] | FloatArray, *, level: float, scale: Scale = "raw", ceiling: float = np.inf
+    value: float,
+    left_out: Sequence[float] | FloatArray,
+    *,
+    level: float,
+    scale: Scale = "raw",
+    ceiling: float = np.inf,
+    inflation: float = 1.0,
 ) -> tuple[float, float] | None:
     """Interval from the values with one block left out each; None where it is not defined.
 
@@ -40,6 +46,7 @@ def jackknife_interval(
         level: Coverage.
         scale: On which the interval is symmetric; "logit" of value / ceiling.
         ceiling: What the value cannot exceed, for "logit".
+        inflation: Factor on the variance, for what is computed from out-of-fold scores.
 
     Example:
         >>> jackknife_interval(2.0, [2.0, 2.0, 2.0], level=0.95)
@@ -68,7 +75,7 @@ def jackknife_interval(
     if variance > 0:
         kurtosis = float((deviations**4).mean()) / variance**2
         df = min(n_blocks - 1, 2 * n_blocks / max(kurtosis - 1, 1e-9))
-        half = float(student.ppf((1 + level) / 2, df) * np.sqrt((n_blocks - 1) * variance))
+        half = float(student.ppf((1 + level) / 2, df) * np.sqrt(inflation * (n_blocks - 1) * variance))
     ends = np.array([center - half, center + half])
     if scale == "log":
         ends = np.exp(ends)

@@ -118,7 +118,10 @@ def erase_elsewhere(setup: Setup, other: Activations, positive: np.ndarray) -> E
         rows, of = rows_of(pair, setup.at), pair.labels == a
         first, second = (_read(r, of.astype(int), pair.groups, setup) for r in (rows, eraser(rows)))
         index = np.unique(pair.groups, return_inverse=True)[1]
-        surviving[key] = surviving_share(first.scores, second.scores, of, index, level=0.95, seed=setup.seed)
+        inflation = max(first.variance_inflation, second.variance_inflation)
+        surviving[key] = surviving_share(
+            first.scores, second.scores, of, index, level=0.95, seed=setup.seed, inflation=inflation
+        )
         before[key], after[key] = first.auroc, second.auroc
         transferred[key] = auroc(reader.decision_function(rows), of, groups=pair.groups)
         if pair.texts is not None and other.texts is not None:
