@@ -7,6 +7,7 @@ import numpy as np
 
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.erasers import ErasedProbe
+from empathy_geometry.evaluation.fold_dependence import shared_training_inflation
 from empathy_geometry.evaluation.surviving import surviving_share
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_groups, as_matrix
