@@ -34,7 +34,7 @@ def _cache_ignored(model: Any) -> Iterator[None]:
 
 
 def test_all_supported_types_can_share(tiny_model: Any) -> None:
-    assert sharing_obstacle(tiny_model, IDS, DEEPEST) is None
+    assert sharing_obstacle(tiny_model, [(IDS, 5)], DEEPEST) is None
 
 
 def test_a_cache_serves_several_batches_and_stays_as_it_is(tiny_model: Any) -> None:
@@ -70,7 +70,7 @@ def test_a_model_that_loses_its_cache_is_found_out_and_run_plainly() -> None:
     broken = tiny_bridge("llama")
     expected = eg.extract_activations(broken, texts, share_prefixes=False, progress=False)
     with _cache_ignored(broken):
-        reason = sharing_obstacle(broken, IDS, DEEPEST)
+        reason = sharing_obstacle(broken, [(IDS, 5)], DEEPEST)
         assert reason is not None
         assert "from a cache" in reason
         found = eg.extract_activations(broken, texts, progress=False)
@@ -83,8 +83,8 @@ def test_a_model_that_loses_its_cache_is_found_out_and_run_plainly() -> None:
 
 def test_the_verdict_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_bridge("gpt2")
-    assert sharing_obstacle(model, IDS, DEEPEST) is None
+    assert sharing_obstacle(model, [(IDS, 5)], DEEPEST) is None
     monkeypatch.setattr(HookReader, "read", None)
-    assert sharing_obstacle(model, IDS, DEEPEST) is None
+    assert sharing_obstacle(model, [(IDS, 5)], DEEPEST) is None
     with pytest.raises(TypeError):  # at another depth it is tried anew
-        sharing_obstacle(model, IDS, "blocks.1.hook_resid_post")
+        sharing_obstacle(model, [(IDS, 5)], "blocks.1.hook_resid_post")

@@ -119,9 +119,18 @@ def tiny_bridge(
 
 
 def tiny_hooked_transformer(
-    *, n_layers: int = N_LAYERS, d_model: int = D_MODEL, n_ctx: int = N_CTX, seed: int = 0, tokenizer: Any = None
+    *,
+    n_layers: int = N_LAYERS,
+    d_model: int = D_MODEL,
+    n_ctx: int = N_CTX,
+    seed: int = 0,
+    tokenizer: Any = None,
+    window: int | None = None,
 ) -> Any:
-    """A small random HookedTransformer (TransformerLens 3 only)."""
+    """A small random HookedTransformer (TransformerLens 3 only).
+
+    With a window, the attention of every other layer is local.
+    """
     from transformer_lens import HookedTransformer, HookedTransformerConfig
 
     tokenizer = tiny_tokenizer() if tokenizer is None else tokenizer
@@ -146,6 +155,9 @@ def tiny_hooked_transformer(
                 initializer_range=0.3,
                 device="cpu",
                 seed=seed,
+                use_local_attn=window is not None,
+                window_size=window,
+                attn_types=None if window is None else (["local", "global"] * n_layers)[:n_layers],
             ),
             tokenizer=tokenizer,
         )

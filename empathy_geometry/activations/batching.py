@@ -72,40 +72,55 @@ def by_length(table: TokenTable, rows: IntArray) -> IntArray:
     return rows[np.lexsort((rows, -table.lengths[rows]))]
 
 
-def batches(widths: IntArray, batch_size: int | Literal["auto"], tokens: int) -> Iterator[slice]:
+def batches(
+    widths: IntArray, batch_size: int | Literal["auto"], tokens: int, *, alike: IntArray | None = None
+) -> Iterator[slice]:
     """Consecutive runs of texts (sorted by falling width) for one forward pass each.
 
     Args:
         widths: Tokens of each text.
         batch_size: Texts per pass, or "auto".
         tokens: With "auto", at most so many tokens per pass, padding included (and at least one text).
+        alike: A number for each text; those of different numbers never share a pass (`BehaviourLengths.alike`).
 
     Example:
         >>> list(batches(np.array([6, 5, 3, 3]), "auto", 12))
         [slice(0, 2, None), slice(2, 4, None)]
+        >>> list(batches(np.array([6, 5, 3, 3]), "auto", 12, alike=np.array([1, 0, 0, 0])))
+        [slice(0, 1, None), slice(1, 3, None), slice(3, 4, None)]
     """
     start = 0
     while start < len(widths):
         size = max(1, tokens // int(widths[start])) if batch_size == "auto" else batch_size
-        yield slice(start, min(start + size, len(widths)))
-        start += size
+        stop = min(start + size, len(widths))
+        if alike is not None:
+            others = np.flatnonzero(alike[start:stop] != alike[start])
+            stop = start + int(others[0]) if others.size else stop
+        yield slice(start, stop)
+        start = stop
 
 
-def blocks(groups: Sequence[Work], *, prefixes: int, tokens: int) -> Iterator[list[Work]]:
+def blocks(
+    groups: Sequence[Work], *, prefixes: int, tokens: int, alike: IntArray | None = None
+) -> Iterator[list[Work]]:
     """Consecutive groups whose prefixes are run, and their keys and values kept, at one time.
 
     Args:
         groups: Groups with prefixes.
         prefixes: At most so many groups.
         tokens: At most so many prefix tokens, padding included (and at least one group).
+        alike: A number for each group, as for `batches`.
     """
     block: list[Work] = []
-    for group in groups:
+    numbers = [0] * len(groups) if alike is None else alike.tolist()
+    last = 0
+    for group, number in zip(groups, numbers, strict=True):
         width = max([group.prefix, *(g.prefix for g in block)])
-        if block and (len(block) >= prefixes or width * (len(block) + 1) > tokens):
+        if block and (len(block) >= prefixes or width * (len(block) + 1) > tokens or number != last):
             yield block
             block = []
         block.append(group)
+        last = number
     if block:
         yield block
 

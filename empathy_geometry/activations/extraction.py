@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
+import numpy as np
 import torch
 
 from empathy_geometry.activations.batching import Work, shared_prefixes
 from empathy_geometry.activations.extraction_run import ExtractionRun
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, check_position, position_name
-from empathy_geometry.activations.prefix_cache import sharing_obstacle
+from empathy_geometry.activations.prefix_cache import HOOKED, has_hooks, sharing_obstacle
 from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.activations.store_writer import DTYPES
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_names, model_device
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -172,18 +174,46 @@ def _groups(
     shared = [group for group in groups if group.prefix]
     if not shared:
         return groups, "nothing to share"
+    lengths = BehaviourLengths.of(model)
+    if not all(lengths.can_continue(g.prefix, int(n)) for g in shared for n in table.lengths[g.rows]):
+        if share_prefixes is True:
+            raise ValueError(
+                f"prefixes cannot be shared: {type(model).__name__} reads a text of more than "
+                f"{lengths.rope_switches[0]} tokens with other rotary frequencies than its beginning; try "
+                f"share_prefixes='auto', which runs such texts plainly"
+            )
+        groups = _split_at_switches(table, groups, lengths)
+        shared = [group for group in groups if group.prefix]
+        if not shared:
+            return groups, f"off: rotary frequencies change at {lengths.rope_switches[0]} tokens"
     obstacle = None
-    if any(getattr(point, "fwd_hooks", None) for point in model.hook_dict.values()):
-        # They may count positions from the start of a pass, which is not the start of the text.
-        obstacle = "the model has hooks attached, which may count positions"
+    if has_hooks(model):
+        obstacle = HOOKED
     if obstacle is None:
-        ids = torch.as_tensor(table.row_ids(int(shared[0].rows[0])), dtype=torch.long)
-        obstacle = sharing_obstacle(model, ids, max(names, key=_depth))
+        longest = [(int(g.rows[table.lengths[g.rows].argmax()]), g.prefix) for g in shared]
+        texts = [(torch.as_tensor(table.row_ids(row), dtype=torch.long), prefix) for row, prefix in longest]
+        obstacle = sharing_obstacle(model, texts, max(names, key=_depth))
     if obstacle is None:
         return groups, f"{len(shared)} prefixes shared by {sum(len(g.rows) for g in shared)} texts"
     if share_prefixes is True:
         raise ValueError(f"prefixes cannot be shared: {obstacle}; try share_prefixes='auto', which falls back")
     return shared_prefixes(table, False), f"off: {obstacle}"
+
+
+def _split_at_switches(table: TokenTable, groups: Sequence[Work], lengths: BehaviourLengths) -> list[Work]:
+    """The groups without texts whose beginning, read by itself, would be read with other rotary frequencies."""
+    plain = [group.rows for group in groups if not group.prefix]
+    shared: list[Work] = []
+    for group in groups:
+        if group.prefix:
+            fits = np.array([lengths.can_continue(group.prefix, int(n)) for n in table.lengths[group.rows]])
+            if fits.sum() > 1:
+                shared.append(Work(group.rows[fits], group.prefix))
+                plain.append(group.rows[~fits])
+            else:
+                plain.append(group.rows)
+    rest = np.sort(np.concatenate(plain))
+    return [*shared, Work(rest)] if rest.size else shared
 
 
 def _check_count(value: object, name: str) -> None:

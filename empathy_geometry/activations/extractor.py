@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from empathy_geometry.activations.positions import Position, n_slots, pooling_we
 from empathy_geometry.activations.prefix_cache import PrefixCache
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import IntArray
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import TokenizedText, pad
 
@@ -76,16 +78,25 @@ class Extractor:
             torch.empty(len(rows), d_model),
         )
         shared = [work for work in shard if work.prefix]
+        # A shared prefix is read as its texts are (`can_continue`), so its own length stands for theirs.
         for block in blocks(
-            shared, prefixes=len(rows) if self.batch_size == "auto" else self.batch_size, tokens=self.tokens
+            shared,
+            prefixes=len(rows) if self.batch_size == "auto" else self.batch_size,
+            tokens=self.tokens,
+            alike=self._lengths.alike_rows([work.prefix for work in shared]),
         ):
             self._run_block(block, out)
         for work in shard:
             if not work.prefix:
                 ordered = by_length(self.table, work.rows)
-                for part in batches(self.table.lengths[ordered], self.batch_size, self.tokens):
+                lengths = self.table.lengths[ordered]
+                for part in batches(lengths, self.batch_size, self.tokens, alike=self._lengths.alike_rows(lengths)):
                     self._run_plain(ordered[part], out)
         return out
+
+    @cached_property
+    def _lengths(self) -> BehaviourLengths:
+        return BehaviourLengths.of(self.model)
 
     def _run_plain(self, rows: IntArray, out: ShardVectors) -> None:
         texts = [self.table[int(row)] for row in rows]

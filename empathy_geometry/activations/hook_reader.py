@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.lean_pass import lean_pass, try_lean_passes
 from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
+from empathy_geometry.models.rope import rope_arguments
 
 Pool = Callable[[Tensor], Tensor]
 """From a hook's activations [batch, pos, d_model] to vectors [rows, slots, d_model]."""
@@ -37,6 +39,7 @@ class HookReader:
         self._reached: set[int] = set()
         self._attached: AbstractContextManager[Any] | None = None
         self._bridge = is_bridge(model)
+        self._lengths = BehaviourLengths.of(model)
         self._takes_use_cache = self._bridge and _takes(model.original_model, "use_cache")  # type: ignore[attr-defined]
 
     def __enter__(self) -> "HookReader":
@@ -84,6 +87,7 @@ class HookReader:
         self._pools, self._taken, self._reached = pools, [None] * len(self._names), set()
         device = model_device(self._model)
         arguments: dict[str, Any] = {"attention_mask": mask.to(device)}
+        arguments |= rope_arguments(self._model, self._lengths, arguments["attention_mask"], ids.shape[1])
         if not self._bridge:
             arguments["past_kv_cache"] = past
         elif past is not None:

@@ -12,8 +12,10 @@ from torch import Tensor
 from empathy_geometry.activations.hook_reader import HookReader, Pool
 from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.lean_pass import try_lean_passes
 from empathy_geometry.models.loading import HookedModel, hook_names, model_device
+from empathy_geometry.models.rope import rope_arguments
 
 # Rows x tokens of one pass; on a CPU larger ones fall out of the cache.
 _TOKENS_CPU, _TOKENS_GPU = 4096, 65536
@@ -110,7 +112,9 @@ class EditedModel:
         ours = self.read(ids, nothing, tokens=(), positions=[last]).logits[0, 0]
         self.__exit__(None, None, None)
         with torch.no_grad():
-            theirs = self.model(tokens)[0, last].float().cpu()
+            everything = torch.ones_like(tokens, dtype=torch.bool)
+            arguments = rope_arguments(self.model, BehaviourLengths.of(self.model), everything, len(ids))
+            theirs = self.model(tokens, **arguments)[0, last].float().cpu()
         self.__enter__()
         if not torch.allclose(ours, theirs, atol=1e-2 * float(theirs.abs().max()), rtol=1e-2):
             raise ValueError(

@@ -17,6 +17,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import POSITION_NAMES, Position, n_slots, pooling_weights
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, check_model, hook_names
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
@@ -89,7 +90,8 @@ def pooled_features(
         total=len(table.ids), unit="tok", unit_scale=True, desc="features", disable=None if progress else True, delay=2
     )
     with torch.no_grad(), bar, HookReader(model, names) as reader:
-        for part in batches(table.lengths[order], "auto", tokens_per_batch(model)):
+        alike = BehaviourLengths.of(model).alike_rows(table.lengths[order])
+        for part in batches(table.lengths[order], "auto", tokens_per_batch(model), alike=alike):
             chosen = order[part]
             group = [table[int(row)] for row in chosen]
             ids, mask = pad([text.ids for text in group])

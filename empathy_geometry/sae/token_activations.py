@@ -18,6 +18,7 @@ from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.foundation._types import IntArray, Layer, StrArray
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.checked_json import content_sha256
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.identity import identity_differences, model_identity, tokenizer_sha256
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
 from empathy_geometry.models.tokens import pad
@@ -116,6 +117,7 @@ def token_activations(
     run = _run_identity(model, identity, chosen, name)
     lengths = np.array([len(t) for t in chosen.tokenized])
     order = np.lexsort((np.arange(len(lengths)), -lengths))
+    behaviour = BehaviourLengths.of(model)
     kept = [order[part] for part in _shards(lengths[order])]
     values = torch.empty(int(chosen.counts.sum()), int(model.cfg.d_model))
     offsets = np.concatenate([[0], np.cumsum(chosen.counts)])
@@ -132,7 +134,8 @@ def token_activations(
             path = None if folder is None else Path(folder) / f"tokens-{number:05d}.safetensors"
             shard = None if path is None or not path.is_file() else _load(path, run, identity)
             if shard is None:
-                shard = _read(reader, chosen, rows, tokens_per_batch(model))
+                alike = behaviour.alike_rows(lengths[rows])
+                shard = _read(reader, chosen, rows, tokens_per_batch(model), alike)
                 if path is not None:
                     save_artefact(path, "sae_tokens", {"values": shard}, {"run": run, "model": identity})
             start = 0
@@ -169,10 +172,10 @@ def find_massive(values: Float[Tensor, "n d_model"]) -> Tensor:
     return massive
 
 
-def _read(reader: HookReader, chosen: TrainingTexts, rows: IntArray, tokens: int) -> Tensor:
-    """Vectors of the tokens that count, text after text."""
+def _read(reader: HookReader, chosen: TrainingTexts, rows: IntArray, tokens: int, alike: IntArray) -> Tensor:
+    """Vectors of the tokens that count, text after text; only rows that are `alike` share a pass."""
     parts = []
-    for part in batches(np.array([len(chosen.tokenized[r]) for r in rows]), "auto", tokens):
+    for part in batches(np.array([len(chosen.tokenized[r]) for r in rows]), "auto", tokens, alike=alike):
         ids, mask = pad([chosen.tokenized[r].ids for r in rows[part]])
         counted = mask.clone()
         for i, row in enumerate(rows[part]):

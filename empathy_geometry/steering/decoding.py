@@ -10,11 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.activations.batching import batches
+from empathy_geometry.activations.prefix_cache import HOOKED, keeping_obstacle
 from empathy_geometry.foundation._types import FloatArray, IntArray
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.lean_pass import try_lean_passes
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column
+from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column, warn_of_slow_passes
 from empathy_geometry.steering.fanned_prompts import Fan, read_fanned
 from empathy_geometry.steering.repeats import distinct
 
@@ -57,11 +59,21 @@ def decode(
     within: Edit = (lambda rows: nullcontext()) if edit is None else edit
     keys = [None if edit is None else i for i in range(len(prompts))] if edit_keys is None else list(edit_keys)
     try_lean_passes(model)
+    lengths = BehaviourLengths.of(model)
+    longest = max(prompts, key=len, default=())
+    grown = (longest * (max_new_tokens + 1))[: len(longest) + max_new_tokens]
+    obstacle = keeping_obstacle(model, grown, len(longest) - 1)
+    # With hooks of others attached, rows are read as Hugging Face's own generation reads them, and no more is done.
+    keep = obstacle in (None, HOOKED)
+    if obstacle is not None and not keep:
+        warn_of_slow_passes(model, obstacle)
     written: list[tuple[int, ...]] = [()] * len(prompts)
     ends = end_tokens(model)
-    for batch in _batches(model, prompts, max_new_tokens):
+    for batch in _batches(model, lengths, prompts, max_new_tokens, ragged=keep):
         with torch.no_grad(), ExitStack() as stack:
-            rows, logits = _read_prompts(model, prompts, batch, within, keys, fan, stack)
+            rows, logits = _read_prompts(
+                model, lengths, prompts, batch, within, keys, fan, stack, sharing=obstacle is None, keep=keep
+            )
             chosen: list[Tensor] = []
             finished = torch.zeros(len(batch), dtype=torch.bool, device=logits.device)
             for step in range(max_new_tokens):
@@ -95,19 +107,27 @@ def end_tokens(model: HookedModel) -> frozenset[int]:
 
 def _read_prompts(
     model: HookedModel,
+    lengths: BehaviourLengths,
     prompts: Sequence[tuple[int, ...]],
     batch: IntArray,
     within: Edit,
     keys: Sequence[Hashable],
     fan: Fan | None,
     stack: ExitStack,
+    *,
+    sharing: bool,
+    keep: bool,
 ) -> tuple[CachedRows, Float[Tensor, "row vocab"]]:
     """The rows of a batch with their prompts read, and the logits after them; `stack` is left in their context."""
     first, which = distinct([(keys[i], prompts[i]) for i in batch])
     readers = batch[first]
     heads, whose = distinct([keys[i] for i in readers])
-    head = _common_head([prompts[i] for i in readers]) if len(heads) < len(readers) else 0
-    if fan is not None and len(heads) > 1:
+    head = 0
+    if sharing and len(heads) < len(readers):
+        head = _common_head([prompts[i] for i in readers])
+        if not all(lengths.can_continue(head, len(prompts[i])) for i in readers):
+            head = 0
+    if fan is not None and sharing and len(heads) > 1:
         fanned = read_fanned(model, prompts, readers, keys, head, fan)
         if fanned is not None:
             stack.enter_context(within(batch))
@@ -115,23 +135,41 @@ def _read_prompts(
             return (
                 (rows, logits) if len(readers) == len(batch) else (rows.select(which.tolist()), logits[which.tolist()])
             )
-    rows = CachedRows(model, len(readers))
+    rows = CachedRows(model, len(readers), keep=keep)
     if head:
-        openers = readers[heads]
-        ids = torch.tensor([prompts[i][:head] for i in openers])
-        with within(openers):
-            opened = CachedRows(model, len(openers))
-            opened.read(ids, torch.ones_like(ids, dtype=torch.bool), logits="last")
-        rows = opened.select(whose.tolist())
-    ids, mask = pad([prompts[i][head:] for i in readers], side="left")
+        opened = _behind_padding(model, prompts, readers, readers[heads], whose, head, within)
+        rows, head = (rows, 0) if opened is None else (opened, head)
+    ids, mask = pad([prompts[i] for i in readers], side="left")
     context = stack if len(readers) == len(batch) else ExitStack()
     with nullcontext() if context is stack else context:
         context.enter_context(within(readers))
-        logits = rows.read(ids, mask, logits="last")[:, -1]
+        logits = rows.read(ids[:, head:], mask[:, head:], logits="last")[:, -1]
     if context is not stack:
         stack.enter_context(within(batch))
         rows, logits = rows.select(which.tolist()), logits[torch.as_tensor(which, device=logits.device)]
     return rows, logits
+
+
+def _behind_padding(
+    model: HookedModel,
+    prompts: Sequence[tuple[int, ...]],
+    readers: IntArray,
+    openers: IntArray,
+    whose: IntArray,
+    head: int,
+    within: Edit,
+) -> CachedRows | None:
+    """The first `head` columns of the prompts as padded on the left, though each opener read its head only once.
+
+    A shorter prompt's columns hold padding and then the first tokens of the head; it reads the others again with its
+    own tokens, in columns that would otherwise be padding.
+    """
+    ids = torch.tensor([prompts[i][:head] for i in openers])
+    with within(openers):
+        opened = CachedRows(model, len(openers))
+        opened.read(ids, torch.ones_like(ids, dtype=torch.bool), logits="last")
+    lengths = np.array([len(prompts[i]) for i in readers])
+    return opened.select(whose.tolist()).moved_right((lengths.max() - lengths).tolist())
 
 
 def _common_head(prompts: Sequence[tuple[int, ...]]) -> int:
@@ -153,12 +191,24 @@ def _choose(logits: Float[Tensor, "row vocab"], temperature: float, draws: Float
     return torch.searchsorted(below, wanted, right=True)[:, 0].clamp_(max=logits.shape[-1] - 1)
 
 
-def _batches(model: HookedModel, prompts: Sequence[tuple[int, ...]], max_new_tokens: int) -> Iterator[IntArray]:
-    """Row indices by falling length, so many that their keys, values and logits fit the memory budget."""
-    lengths = np.array([len(p) + max_new_tokens for p in prompts])
-    order = np.lexsort((np.arange(len(prompts)), -lengths))
+def _batches(
+    model: HookedModel,
+    lengths: BehaviourLengths,
+    prompts: Sequence[tuple[int, ...]],
+    max_new_tokens: int,
+    *,
+    ragged: bool,
+) -> Iterator[IntArray]:
+    """Row indices by falling length, so many that their keys, values and logits fit the memory budget.
+
+    Rows that the model must not read together stand apart; unless `ragged`, so do all of different lengths.
+    """
+    own = np.array([len(p) for p in prompts])
+    order = np.lexsort((np.arange(len(prompts)), -own))
     columns = max(1, _CACHE_BYTES // cache_bytes_per_column(model))
     most = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
-    for run in batches(lengths[order], "auto", columns):
+    # The last token that is written is not read again.
+    alike = lengths.alike_rows(own[order], growing=max_new_tokens - 1) if ragged else own[order]
+    for run in batches(own[order] + max_new_tokens, "auto", columns, alike=alike):
         for start in range(run.start, run.stop, most):
             yield order[start : min(start + most, run.stop)]

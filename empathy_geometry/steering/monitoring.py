@@ -18,6 +18,7 @@ from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
 from empathy_geometry.models.tokens import pad, tokenize
 from empathy_geometry.steering.generation import Continuations
@@ -181,7 +182,9 @@ def token_scores(
     name = hook_name(model, read.layer, read.site)
     scores: list[FloatArray] = [np.empty(0)] * len(rows)
     order = np.argsort([-len(row) for row in rows], kind="stable")
-    for run in batches(np.array([len(rows[i]) for i in order]), batch_size, _TOKENS_A_PASS):
+    widths = np.array([len(rows[i]) for i in order])
+    alike = BehaviourLengths.of(model).alike_rows(widths)
+    for run in batches(widths, batch_size, _TOKENS_A_PASS, alike=alike):
         batch = order[run]
         ids, mask = pad([rows[i] for i in batch])
         with torch.no_grad(), _steered(model, hook, rows, spans, batch), HookReader(model, [name]) as reader:

@@ -10,11 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.activations.batching import batches
+from empathy_geometry.activations.prefix_cache import HOOKED, keeping_obstacle
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, hook_name
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column
+from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column, warn_of_slow_passes
 from empathy_geometry.steering.generation import Continuations
 from empathy_geometry.steering.repeats import distinct
 
@@ -78,21 +80,53 @@ def _read(
     model: HookedModel, continuations: Continuations, layer: Layer | None, site: str | None
 ) -> tuple[tuple[Tensor, ...], Tensor | None]:
     pairs = list(zip(continuations.prompt_ids, continuations.new_ids, strict=True))
-    # Texts of one prompt stand together, so that what they have in common falls into one batch.
-    todo = sorted(dict.fromkeys(pairs))
+    lengths = BehaviourLengths.of(model)
     taken: list[Tensor] = []
     names = [] if layer is None else [hook_name(model, layer, site)]  # type: ignore[arg-type]
     hooks = [(name, lambda stream, hook: taken.append(stream.float())) for name in names]
+    # Texts of one prompt stand together, so that what they have in common falls into one batch.
+    distinct_pairs = sorted(dict.fromkeys(pairs))
+    longest_pair = max(distinct_pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
+    obstacle = keeping_obstacle(model, longest_pair[0] + longest_pair[1], len(longest_pair[0]))
+    if obstacle is not None and obstacle != HOOKED:
+        warn_of_slow_passes(model, obstacle)
+    in_parts, whole = [], []
+    for prompt, new in distinct_pairs:
+        goes_on = obstacle is None and lengths.can_continue(len(prompt), len(prompt) + len(new))
+        (in_parts if goes_on else whole).append((prompt, new))
     columns = max(1, _CACHE_BYTES // cache_bytes_per_column(model))
-    longest = max(len(prompt) + len(new) for prompt, new in todo)
+    logit_columns = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
     nll: dict[_Pair, Tensor] = {}
     means: dict[_Pair, Tensor] = {}
-    for run in batches(np.full(len(todo), longest), "auto", columns):
-        losses, streams = _read_batch(model, todo[run], hooks, taken)
-        nll.update(zip(todo[run], losses, strict=True))
-        means.update(zip(todo[run], streams, strict=False))
+    for way, most, chosen in ((_read_batch, columns, in_parts), (_read_whole, logit_columns, whole)):
+        alike = lengths.alike_rows([len(prompt) + len(new) for prompt, new in chosen])
+        order = np.argsort(alike, kind="stable")
+        todo, longest = [chosen[i] for i in order], max((len(prompt) + len(new) for prompt, new in chosen), default=1)
+        for run in batches(np.full(len(todo), longest), "auto", most, alike=alike[order]):
+            losses, streams = way(model, todo[run], hooks, taken)
+            nll.update(zip(todo[run], losses, strict=True))
+            means.update(zip(todo[run], streams, strict=False))
     streams_of_all = torch.stack([means[pair] for pair in pairs]) if names else None
     return tuple(nll[pair] for pair in pairs), streams_of_all
+
+
+def _read_whole(
+    model: HookedModel, batch: Sequence[_Pair], hooks: list[Any], taken: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """As `_read_batch`, each text in one pass, padded on the right: where no part of it could be read by itself."""
+    first = min(len(prompt) for prompt, _ in batch) - 1
+    ids, mask = pad([prompt + new for prompt, new in batch])
+    with torch.no_grad():
+        with model.hooks(fwd_hooks=hooks):
+            logits = CachedRows(model, len(batch), keep=False).read(ids, mask, logits=ids.shape[1] - first)
+        losses, streams = [], []
+        for row, (prompt, new) in enumerate(batch):
+            place = len(prompt) - 1 - first
+            losses.append(_losses(logits[row, place], logits[row, place + 1 :], new))
+            if taken:
+                streams.append(taken[-1][row, len(prompt) : len(prompt) + len(new)].mean(0).cpu())
+        taken.clear()
+    return losses, streams
 
 
 def _read_batch(

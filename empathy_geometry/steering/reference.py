@@ -11,8 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray, Layer, Seed
+from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.lean_pass import lean_pass
 from empathy_geometry.models.loading import HookedModel, model_device
+from empathy_geometry.models.rope import rope_arguments
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.decoding import decode
@@ -79,8 +81,10 @@ class NeutralTexts:
 
 
 def _logits(model: HookedModel, ids: Int[Tensor, "one pos"]) -> Float[Tensor, "row pos vocab"]:
+    ids = ids.to(model_device(model))
+    arguments = rope_arguments(model, BehaviourLengths.of(model), torch.ones_like(ids, dtype=torch.bool), ids.shape[1])
     with lean_pass(model):
-        logits: Tensor = model(ids.to(model_device(model)))
+        logits: Tensor = model(ids, **arguments)
     return logits
 
 

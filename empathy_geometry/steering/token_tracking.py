@@ -32,13 +32,16 @@ class TokenTracker:
     called in every kind of pass.
 
     A column that is read alone, with a cache before it, was generated; so was the last column of a pass without a cache
-    that is one longer than the pass before and begins with the same tokens. Anything else is a new prompt.
+    that is one longer than all that was read before and begins with the same tokens (a model without a cache, or one
+    that drops it where its rotary frequencies change). Anything else is a new prompt.
     """
 
     def __init__(self, check: Check) -> None:
         self._check = check
         self._prompt = self._total = self._width = self._rows = 0
-        self._seen: Tensor | None = None  # the tokens of the last pass without a cache, to see whether the next grows
+        self._seen: Tensor | None = (
+            None  # tokens read so far, to see whether the next pass reads them again and one more
+        )
         self._mask: Tensor | None = None  # [batch, total], None: no padding
 
     @contextmanager
@@ -79,11 +82,11 @@ class TokenTracker:
         if continues and past != self._total:
             self._prompt = past
         seen = self._seen
-        if past == 0 and seen is not None and len(seen) == rows and width == seen.shape[1] + 1:
-            continues = torch.equal(tokens[:, :-1], seen)
+        if past == 0 and seen is not None and len(seen) == rows and width == self._total + 1:
+            continues = torch.equal(tokens[:, self._total - seen.shape[1] : -1], seen)
+        self._seen = _last_read(seen if past == self._total else None, tokens, past)
         self._mask = None if mask is None else mask.bool()
         self._rows, self._width, self._total = rows, width, past + width
-        self._seen = tokens if past == 0 else None
         if not continues:
             self._prompt = self._total
         self._check(rows, torch.empty(0, dtype=torch.long) if continues else self._lengths())
@@ -115,6 +118,14 @@ class TokenTracker:
         if self._mask is None:
             return torch.full((self._rows,), self._total)
         return self._mask.sum(1).cpu()
+
+
+def _last_read(seen: Tensor | None, tokens: Tensor, past: int) -> Tensor | None:
+    """The last tokens read, as many as are known; embeddings are kept only where a cache holds nothing."""
+    if past == 0 or tokens.ndim == 3:
+        return tokens if past == 0 else None
+    known = seen is not None and seen.ndim == 2 and len(seen) == len(tokens)
+    return torch.cat([seen, tokens], dim=1) if seen is not None and known else tokens
 
 
 def check_positions(positions: Positions) -> Positions:
