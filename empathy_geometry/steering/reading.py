@@ -90,7 +90,8 @@ def _read(
     obstacle = keeping_obstacle(model, longest_pair[0] + longest_pair[1], len(longest_pair[0]))
     if obstacle is not None and obstacle != HOOKED:
         warn_of_slow_passes(model, obstacle)
-    in_parts, whole = [], []
+    in_parts: list[_Pair] = []
+    whole: list[_Pair] = []
     for prompt, new in distinct_pairs:
         goes_on = obstacle is None and lengths.can_continue(len(prompt), len(prompt) + len(new))
         (in_parts if goes_on else whole).append((prompt, new))
