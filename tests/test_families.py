@@ -69,7 +69,7 @@ def test_refusals() -> None:
         family_folds(one)
     with pytest.raises(ValueError, match="both are 'a'"):
         family_split(one, train="a", test="a")
-    with pytest.raises(ValueError, match="no row has family 'b'"):
+    with pytest.raises(ValueError, match="test='b' does not occur among the families"):
         family_split(one)
     lacking = LabeledTexts(["a", "b", "c"], ["x", "y", "x"], ["g", "h", "i"], families=["a", "a", "b"])
     with pytest.raises(ValueError, match=r"class \['y'\] occurs in family 'a' only"):

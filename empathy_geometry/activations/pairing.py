@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
-from empathy_geometry.foundation._validation import as_matrix, as_names
+from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, LabelsLike
+from empathy_geometry.foundation._validation import as_matrix, as_names, rows_named
 
 
 def paired_differences(
@@ -50,8 +50,7 @@ def paired_means(
     """
     x = as_matrix(values, "values")
     label, group = as_names(labels, "labels", len(x)), as_names(groups, "groups", len(x))
-    check_classes(label, positive, negative)
-    is_positive, is_negative = label == positive, label == negative
+    is_positive, is_negative = rows_of_classes(label, positive, negative)
     names, index = np.unique(group, return_inverse=True)
     index = index.reshape(-1)
     n_positive = np.bincount(index[is_positive], minlength=len(names))
@@ -72,11 +71,12 @@ def paired_means(
     return up, down, names[paired]
 
 
-def check_classes(labels: np.ndarray, positive: str, negative: str) -> None:
-    """Raise ValueError unless both classes occur and differ."""
-    present = np.unique(labels).tolist()
-    if positive == negative:
+def rows_of_classes(labels: np.ndarray, positive: object, negative: object) -> tuple[BoolArray, BoolArray]:
+    """Which rows have the one class and which the other, [n] booleans each; ValueError unless both occur and differ."""
+    rows = (
+        rows_named(labels, positive, "positive", "the labels"),
+        rows_named(labels, negative, "negative", "the labels"),
+    )
+    if (rows[0] & rows[1]).any():
         raise ValueError(f"positive and negative must differ, both are {positive!r}")
-    for name, value in (("positive", positive), ("negative", negative)):
-        if value not in present:
-            raise ValueError(f"{name}={value!r} does not occur among the labels {present[:8]}")
+    return rows

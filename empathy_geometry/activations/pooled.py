@@ -12,7 +12,7 @@ from torch import Tensor
 
 from empathy_geometry.activations.pooling import Pooling
 from empathy_geometry.activations.positions import Position, check_position, n_slots, pooling_weights, position_name
-from empathy_geometry.foundation._types import LabelsLike, Layer, StrArray
+from empathy_geometry.foundation._types import LabelsLike, Layer, NamesLike, StrArray
 from empathy_geometry.foundation._validation import as_names
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.provenance import Provenance
@@ -139,10 +139,10 @@ class Activations:
     def where(
         self,
         *,
-        label: str | Sequence[str] | None = None,
-        group: str | Sequence[str] | None = None,
-        context: str | Sequence[str] | None = None,
-        family: str | Sequence[str] | None = None,
+        label: NamesLike | None = None,
+        group: NamesLike | None = None,
+        context: NamesLike | None = None,
+        family: NamesLike | None = None,
     ) -> "Activations":
         """The rows for which every given field has (one of) the given value(s); see `LabeledTexts.where`."""
         texts = self.texts

@@ -34,6 +34,7 @@ from empathy_geometry.causal.verdicts import combine
 from empathy_geometry.causal.written_text import check_prompts, default_prompts, write_and_read
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation.names import as_name
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
@@ -253,12 +254,15 @@ def _named(
     named = dict(directions)
     if not named:
         raise ValueError("directions is empty; give a ConceptDirection, or {name: direction}")
-    for name, given in named.items():
-        pair = isinstance(given, tuple) and len(given) == 2 and all(isinstance(c, str) for c in given)
-        if not (isinstance(given, ConceptDirection) or pair):
+    for name, given in dict(named).items():
+        if isinstance(given, ConceptDirection):
+            continue
+        if not isinstance(given, tuple) or len(given) != 2:
             raise TypeError(
                 f"directions[{name!r}] must be a ConceptDirection or a pair of class names, got {type(given).__name__}"
             )
+        positive, negative = (str(as_name(c, f"directions[{name!r}]")) for c in given)
+        named[name] = positive, negative
     return named
 
 

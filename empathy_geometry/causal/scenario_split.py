@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from empathy_geometry.foundation._types import StrArray
+from empathy_geometry.foundation._validation import as_names, class_name
+from empathy_geometry.foundation.names import as_name
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 REST = "rest"
@@ -117,9 +119,9 @@ def negatives_of(labels: StrArray | Sequence[str], positive: str, negative: str)
         >>> negatives_of(["a", "b", "c", "a"], "a", "rest")
         ['b', 'c']
     """
-    present = np.unique(np.asarray(labels)).tolist()
-    if positive not in present:
-        raise ValueError(f"positive={positive!r} does not occur among the labels {present}")
+    column = as_names(labels, "labels")
+    present = [str(c) for c in np.unique(column)]
+    positive, negative = class_name(column, positive, "positive", "the labels"), str(as_name(negative, "negative"))
     if negative in present:
         if negative == positive:
             raise ValueError(f"positive and negative must differ, both are {positive!r}")

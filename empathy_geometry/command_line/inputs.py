@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from empathy_geometry import datasets
+from empathy_geometry.foundation._validation import class_name
 from empathy_geometry.studies.bandwidth_texts import check_pairs, two_classes
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -103,6 +104,7 @@ def one_against_rest(texts: LabeledTexts, positive: str) -> LabeledTexts:
         >>> one_against_rest(three, "x").labels.tolist()
         ['x', 'not x', 'not x']
     """
+    positive = class_name(texts.labels, positive, "positive", "the labels")
     return LabeledTexts(
         texts.texts,
         np.where(texts.labels == positive, positive, f"not {positive}"),

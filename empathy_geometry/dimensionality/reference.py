@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_matrix, as_names, as_rng
+from empathy_geometry.foundation._validation import as_matrix, as_names, as_rng, rows_named
 
 Within = Literal["scenarios", "pool"]
 
@@ -40,7 +40,7 @@ def neutral_differences(
         ((24, 4), 'pool')
     """
     x = as_matrix(values, "values")
-    chosen = as_names(labels, "labels", len(x)) == negative
+    chosen = rows_named(as_names(labels, "labels", len(x)), negative, "negative", "the labels")
     group, rows = as_names(groups, "groups", len(x))[chosen], x[chosen]
     if len(rows) < 24:
         raise ValueError(

@@ -9,7 +9,7 @@ from scipy.stats import t as student
 from tqdm import tqdm
 
 from empathy_geometry.foundation._types import FloatArray, IntArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_groups, as_rng
+from empathy_geometry.foundation._validation import as_groups, as_names, as_rng
 from empathy_geometry.foundation.estimate import Estimate
 
 
@@ -69,8 +69,7 @@ def cluster_bootstrap(
         >>> print(result.estimate)
         9.500 [5.300, 13.526]
     """
-    names = np.asarray(groups)
-    group = as_groups(groups, len(names))
+    group = as_groups(groups, len(as_names(groups, "groups")))
     n_groups = int(group.max()) + 1
     if n_groups < 3:
         raise ValueError(f"a bootstrap over groups needs at least 3 groups, got {n_groups}")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer
-from empathy_geometry.foundation._validation import as_groups, as_names, to_numpy
+from empathy_geometry.foundation._validation import as_groups, as_names, rows_named, to_numpy
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
 
@@ -179,27 +179,27 @@ def _classes(
     """Codes, class names and which rows to keep."""
     present = np.unique(labels)
     shown = [str(v) for v in present[:8]]
-    for name, value in (("positive", positive), ("negative", negative)):
-        if value is not None and not (labels == value).any():
-            raise ValueError(f"{name}={value!r} does not occur among the classes {shown}")
+    is_positive, is_negative = (
+        None if value is None else rows_named(labels, value, name)
+        for name, value in (("positive", positive), ("negative", negative))
+    )
     if len(present) < 2:
         raise ValueError(f"y must hold at least two classes, got only {shown} in {len(labels)} rows")
-    if positive is None and negative is not None:
+    if is_positive is None and negative is not None:
         raise ValueError("negative needs positive beside it: which class should high scores mean?")
-    if positive is None:
+    if is_positive is None:
         codes = np.searchsorted(present, labels)
         return codes.astype(np.int64), tuple(str(v) for v in present), np.ones(len(labels), dtype=bool)
-    if positive == negative:
-        raise ValueError(f"positive and negative must differ, both are {positive!r}")
-    is_positive = labels == positive
-    if negative is None:
-        others = [str(v) for v in present if v != positive]
+    if is_negative is None:
+        others = [str(v) for v in np.unique(labels[~is_positive])]
         keep = np.ones(len(labels), dtype=bool)
         name = others[0] if len(others) == 1 else "rest"
     else:
-        keep = is_positive | (labels == negative)
-        name = str(negative)
-    return is_positive.astype(np.int64), (name, str(positive)), keep
+        if (is_positive & is_negative).any():
+            raise ValueError(f"positive and negative must differ, both are {positive!r}")
+        keep = is_positive | is_negative
+        name = str(labels[is_negative][0])
+    return is_positive.astype(np.int64), (name, str(labels[is_positive][0])), keep
 
 
 def _responses(texts: LabeledTexts | Sequence[str] | None, n: int) -> tuple[str, ...] | None:

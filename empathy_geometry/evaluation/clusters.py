@@ -108,7 +108,7 @@ def adjusted_rand(
 def _checked(
     clusters: LabelsLike, labels: LabelsLike, groups: LabelsLike | None
 ) -> tuple[IntArray, IntArray, IntArray]:
-    label = np.unique(as_names(labels, "labels", len(labels)), return_inverse=True)[1].reshape(-1)
+    label = np.unique(as_names(labels, "labels"), return_inverse=True)[1].reshape(-1)
     cluster = np.unique(as_names(clusters, "clusters", len(label)), return_inverse=True)[1].reshape(-1)
     return cluster, label, as_groups(groups, len(label))
 

@@ -91,7 +91,7 @@ def label_permutations(y: LabelsLike, *, groups: LabelsLike | None, scheme: Sche
         ValueError: the scheme does not fit the design, or no label can change place.
     """
     check_choice(scheme, "scheme", ("auto", "within", "between"))
-    labels = as_names(y, "y", len(y))
+    labels = as_names(y, "y")
     codes = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
     group = as_groups(groups, len(codes))
     order = np.argsort(group, kind="stable")

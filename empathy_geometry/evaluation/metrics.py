@@ -21,7 +21,7 @@ from empathy_geometry.evaluation.placements import (
     one_vs_rest_problems,
 )
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
-from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_names
+from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_names, shared_names
 from empathy_geometry.foundation.estimate import Estimate
 
 
@@ -278,8 +278,9 @@ def accuracy(
         >>> float(accuracy(["a", "b", "b"], ["a", "b", "a"]))
         0.6666666666666666
     """
-    truth = as_names(labels, "labels", len(labels))
-    right = as_names(predicted, "predicted", len(truth)) == truth
+    n = len(as_names(labels, "labels"))
+    truth, guess = shared_names({"labels": labels, "predicted": predicted}, (n, n))
+    right = guess == truth
     group = as_groups(groups, len(truth))
     n_groups = int(group.max()) + 1
     share = float(right.mean())

@@ -39,7 +39,7 @@ def shuffled_labels(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    labels = as_names(y, "y", len(y))
+    labels = as_names(y, "y")
     permutations = label_permutations(labels, groups=groups, scheme=scheme)
     shuffled: np.ndarray = np.unique(labels)[permutations.draw(n, rng=rng)]
     return shuffled
@@ -100,7 +100,7 @@ def label_null(
         >>> test.pvalue
         0.005
     """
-    labels = as_names(y, "y", len(y))
+    labels = as_names(y, "y")
     permutations = label_permutations(labels, groups=groups, scheme=scheme)
     names = np.unique(labels)
     observed = float(statistic(labels))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.base import clone
 
+from empathy_geometry.activations.pairing import rows_of_classes
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.classification import MISSING, Classification, classification
 from empathy_geometry.evaluation.fold_dependence import shared_training_inflation
@@ -110,7 +111,7 @@ def transfer_matrix(
     )
     if fields is None:
         raise ValueError(f"these activations have no {by}; extract from LabeledTexts with {by} of each text")
-    chosen = np.isin(activations.labels, [positive, negative])
+    chosen = np.logical_or(*rows_of_classes(activations.labels, positive, negative))
     acts, fields = activations[np.flatnonzero(chosen)], fields[chosen]
     names = [str(n) for n in dict.fromkeys(fields.tolist())]
     if len(names) < 2:

@@ -13,6 +13,9 @@ ArrayLike: TypeAlias = Tensor | npt.NDArray[np.floating] | Sequence[float]
 LabelsLike: TypeAlias = Tensor | npt.NDArray[np.generic] | Sequence[object]
 """Class labels or group names, one per row: strings, integers or booleans."""
 
+NamesLike: TypeAlias = str | int | np.generic | Sequence[str | int | np.generic] | npt.NDArray[np.generic]
+"""One name or several, to choose rows by."""
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]

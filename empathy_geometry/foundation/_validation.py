@@ -1,6 +1,6 @@
 """Checks at the public edge: each error says what was expected, what came and what to try."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,13 @@ import torch
 from torch import Tensor
 
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Seed
+from empathy_geometry.foundation.names import (
+    as_name,
+    name_column,
+    refuse_no_label,
+    refuse_shared_look_alikes,
+    string_column,
+)
 
 
 def to_numpy(x: Any) -> Any:
@@ -52,33 +59,65 @@ def as_matrix(x: ArrayLike, name: str, *, d_model: int | None = None) -> FloatAr
     return array
 
 
-def as_names(x: LabelsLike, name: str, n: int) -> np.ndarray:
-    """`x` as a one-dimensional array of n labels or group names, none of them missing."""
-    array: np.ndarray = to_numpy(x)
-    if array.dtype == object:
-        if any(v is None or (isinstance(v, float) and np.isnan(v)) for v in array):
-            raise ValueError(f"{name} has a missing entry; give every row a value")
-        if all(isinstance(v, str) for v in array):
-            array = array.astype(str)
-    if array.ndim != 1 or len(array) != n:
-        raise ValueError(f"{name} must have one entry for each of {n} rows, got shape {tuple(array.shape)}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{name} has a missing entry (NaN); give every row a value")
-    return array
+def as_names(x: LabelsLike, name: str, n: int | None = None) -> np.ndarray:
+    """`x` as an array [n] of labels or group names in their one form (see `foundation.names`), none of them missing.
+
+    The one door for names: whatever takes labels, groups, predictions or other names of rows passes them through here.
+
+    Returns:
+        Booleans, integers or strings.
+
+    Raises:
+        TypeError: `x` is not a column, or holds what is no name.
+        ValueError: another number of rows than `n`, a missing name (the message names its rows), numbers that are not
+            whole, booleans beside other names, or names that differ but look the same.
+    """
+    given = _column(x, name)
+    shape = given.shape if isinstance(given, np.ndarray) else (len(given),)
+    if len(shape) != 1 or (n is not None and shape[0] != n):
+        rows = "each row" if n is None else f"each of {n} rows"
+        raise ValueError(f"{name} must have one entry for {rows}, got shape {tuple(shape)}")
+    if not shape[0]:
+        raise ValueError(f"{name} is empty; give one name for each row")
+    if not isinstance(given, np.ndarray):
+        return name_column(given, name)
+    if given.dtype.kind in "biu":
+        refuse_no_label(given, name)
+        return given
+    return string_column(given, name) if given.dtype.kind == "U" else name_column(list(given), name)
+
+
+def _column(x: object, name: str) -> np.ndarray | list[object]:
+    """An array of numpy's own types, or a list of whatever objects: missing values must be seen before conversion."""
+    if isinstance(x, Tensor):
+        x = to_numpy(x)
+    if isinstance(x, np.ma.MaskedArray) and x.ndim == 1:
+        return [None if masked else value for value, masked in zip(x.data, np.ma.getmaskarray(x), strict=True)]
+    if isinstance(x, str | bytes | Mapping | Set) or not isinstance(x, Iterable):
+        raise TypeError(
+            f"{name} must be a list, array, tensor or pandas Series with one entry for each row, got "
+            f"{type(x).__name__} {str(x)[:40]!r}"
+        )
+    if hasattr(x, "to_pylist"):
+        # Arrow's columns, whose items are objects of its own.
+        return list(x.to_pylist())
+    if getattr(x, "ndim", 1) != 1 or isinstance(getattr(x, "dtype", None), np.dtype):
+        # A frame, an array of any shape, or a Series of one of numpy's types.
+        array: np.ndarray = np.asarray(x)
+        return array
+    return list(x)
 
 
 def as_binary(x: LabelsLike, name: str, n: int) -> np.ndarray:
-    """`x` as booleans with both classes present."""
+    """`x` as booleans with both classes present; 0 and 1, or -1 and 1, count as False and True."""
     array = as_names(x, name, n)
-    values = np.unique(array)
+    values = np.unique(array).tolist()
     if array.dtype.kind == "b":
         binary = array
-    elif array.dtype.kind in "iuf" and set(values.tolist()) <= {0, 1}:
-        binary = array.astype(bool)
+    elif {str(v) for v in values} <= {"0", "1"} or {str(v) for v in values} == {"-1", "1"}:
+        binary = array.astype(str) == "1"
     else:
-        raise ValueError(
-            f"{name} must be booleans or 0/1, got values {values[:5].tolist()}; try labels == 'the positive class'"
-        )
+        raise ValueError(f"{name} must be booleans or 0/1, got values {values[:5]}; try labels == 'the positive class'")
     if binary.all() or not binary.any():
         raise ValueError(f"{name} must hold both classes, got only {bool(binary[0])} in {n} rows")
     return binary
@@ -89,6 +128,56 @@ def as_groups(groups: LabelsLike | None, n: int) -> np.ndarray:
     if groups is None:
         return np.arange(n)
     return np.unique(as_names(groups, "groups", n), return_inverse=True)[1].reshape(-1)
+
+
+def shared_names(columns: Mapping[str, LabelsLike], sizes: Sequence[int]) -> list[np.ndarray]:
+    """Columns that name the same things (predictions and labels, the scenarios of two sets), in one form for all.
+
+    Args:
+        columns: By what errors call them.
+        sizes: Rows of each.
+
+    Raises:
+        TypeError: see `as_names`.
+        ValueError: see `as_names`; or booleans in one column beside other names than 0 and 1 in another.
+    """
+    arrays = {name: as_names(x, name, n) for (name, x), n in zip(columns.items(), sizes, strict=True)}
+    kinds = {array.dtype.kind.replace("u", "i") for array in arrays.values()}
+    if len(kinds) > 1 and "b" in kinds:
+        numbers = [np.asarray(a.astype(np.int64)) if a.dtype.kind in "biu" else a for a in arrays.values()]
+        if "U" in kinds or not all(np.isin(a, (0, 1)).all() for a in numbers):
+            boolean = next(name for name, a in arrays.items() if a.dtype.kind == "b")
+            raise ValueError(f"{boolean} holds booleans and {' and '.join(arrays.keys() - {boolean})} other names")
+        return numbers
+    if kinds != {"i"} and kinds != {"b"}:
+        arrays = {name: array.astype(str) for name, array in arrays.items()}
+        refuse_shared_look_alikes(arrays)
+    return list(arrays.values())
+
+
+def class_name(column: np.ndarray, value: object, what: str, among: str = "the classes") -> str:
+    """The name that a value of the caller's has in a column; errors as in `rows_named`."""
+    return str(column[rows_named(column, value, what, among)][0])
+
+
+def rows_named(column: np.ndarray, value: object, what: str, among: str = "the classes") -> np.ndarray:
+    """Which rows of a column of names (as `as_names` gives it) have this name, [n] booleans, at least one of them True.
+
+    Raises:
+        TypeError: `value` is of a type that is no name.
+        ValueError: `value` is missing, or no row has it.
+    """
+    name = as_name(value, what)
+    if column.dtype.kind == "b" and name in (0, 1):
+        found = column == bool(name)
+    else:
+        if column.dtype.kind in "iu" and isinstance(name, bool):
+            name = int(name)
+        found = column.astype(str) == str(name)
+    if not found.any():
+        shown = [str(v) for v in np.unique(column)[:8]]
+        raise ValueError(f"{what}={value!r} does not occur among {among} {shown}")
+    return np.asarray(found)
 
 
 def check_choice(value: object, name: str, allowed: Sequence[object]) -> None:

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from empathy_geometry.activations.pairing import check_classes, paired_means
+from empathy_geometry.activations.pairing import paired_means, rows_of_classes
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer
-from empathy_geometry.foundation._validation import as_matrix, as_names, check_choice
+from empathy_geometry.foundation._validation import as_matrix, check_choice, rows_named, shared_names
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.geometry.cosine import cosine
 from empathy_geometry.geometry.direction_methods import METHODS, PAIRED_METHODS, Method, fit_vector
@@ -182,9 +182,7 @@ class ConceptDirection:
                     f"the probe has classes {classes}; say which one the direction points to (positive=...)"
                 )
             positive = classes[1]
-        if positive not in classes:
-            raise ValueError(f"positive must be one of the probe's classes {classes}, got {positive!r}")
-        k = classes.index(positive)
+        k = int(np.argmax(rows_named(np.asarray(probe.classes_), positive, "positive", "the probe's classes")))
         vector = rows[k] if len(classes) > 2 else (rows[0] if k == 1 else -rows[0])
         rest = "rest" if len(classes) > 2 else str(classes[1 - k])
         norm = float(torch.linalg.vector_norm(vector))
@@ -193,7 +191,7 @@ class ConceptDirection:
             norm,
             f"probe:{probe.kind}",
             layer,
-            positive=str(positive),
+            positive=str(classes[k]),
             negative=rest,
             zero_sum_family=_hash(rows.numpy()) if len(classes) > 2 else "",
         )
@@ -225,8 +223,7 @@ class ConceptDirection:
         """
         check_choice(method, "method", METHODS)
         x = activations.layer(layer, pos=pos)
-        check_classes(activations.labels, positive, negative)
-        is_positive, is_negative = activations.labels == positive, activations.labels == negative
+        is_positive, is_negative = rows_of_classes(activations.labels, positive, negative)
         identity = {} if activations.provenance is None else dict(activations.provenance.model)
         direction = _from_classes(
             cls,
@@ -236,7 +233,8 @@ class ConceptDirection:
             layer,
             (activations.groups[is_positive], activations.groups[is_negative]),
         )
-        return replace(direction, positive=positive, negative=negative, site=activations.site, model=identity)
+        up, down = str(activations.labels[is_positive][0]), str(activations.labels[is_negative][0])
+        return replace(direction, positive=up, negative=down, site=activations.site, model=identity)
 
     def project(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch"]:
         """Length of each row along the direction, in activation units.
@@ -304,8 +302,9 @@ def _from_classes(
     if groups is None:
         up_groups, down_groups = np.arange(len(up)), np.arange(len(down)) + len(up)
     else:
-        up_groups = as_names(groups[0], "groups of the positive rows", len(up))
-        down_groups = as_names(groups[1], "groups of the negative rows", len(down))
+        up_groups, down_groups = shared_names(
+            {"groups of the positive rows": groups[0], "groups of the negative rows": groups[1]}, (len(up), len(down))
+        )
     if method in PAIRED_METHODS:
         labels = np.repeat(["positive", "negative"], [len(up), len(down)])
         up, down, up_groups = paired_means(

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray
-from empathy_geometry.foundation._validation import check_choice, to_numpy
+from empathy_geometry.foundation._validation import as_names, check_choice, to_numpy
 from empathy_geometry.geometry.newton_logistic import logistic_of_one
 
 ProbeKind = Literal["logistic", "ridge", "lda", "mean_difference"]
@@ -77,7 +77,7 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> "Probe":
         """Fit to rows X [n, d_model] (tensor or array) with classes y [n]."""
         self.check_parameters()
-        X, y = validate_data(self, _off_torch(X), _off_torch(y), dtype=np.float64, ensure_min_samples=2)
+        X, y = validate_data(self, _off_torch(X), _names(y), dtype=np.float64, ensure_min_samples=2)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -208,6 +208,13 @@ def _row_space(X: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _label_free_shrinkage(X: FloatArray) -> float:
     # Rotation leaves the intensity as it is except for the number of dimensions, so it is computed on X itself.
     return float(ledoit_wolf_shrinkage(X, assume_centered=True))
+
+
+def _names(y: Any) -> Any:
+    # scikit-learn's own checks say what is wrong with no classes at all, a table, or measurements.
+    given = _off_torch(y)
+    floats = getattr(getattr(given, "dtype", None), "kind", "") in ("f", "c")
+    return given if given is None or floats or getattr(given, "ndim", 1) != 1 else as_names(given, "y")
 
 
 def _off_torch(x: Any) -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import FloatArray, Layer
-from empathy_geometry.foundation._validation import as_matrix, check_choice
+from empathy_geometry.foundation._validation import as_matrix, check_choice, rows_named
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.identity import identity_differences
@@ -174,7 +174,7 @@ class Subspace:
         x = activations.layer(layer)
         if method == "pca":
             if positive is not None:
-                x = x[torch.as_tensor(activations.labels == positive)]
+                x = x[torch.as_tensor(rows_named(activations.labels, positive, "positive"))]
             rows = as_matrix(x, "x")
             found = _decompose(rows - rows.mean(axis=0), rank, variance, "pca", layer)
         else:

@@ -10,7 +10,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.cross_validation import Evaluation
 from empathy_geometry.evaluation.metrics import auroc_excess
 from empathy_geometry.foundation._types import LabelsLike, Layer
-from empathy_geometry.foundation._validation import as_groups
+from empathy_geometry.foundation._validation import as_groups, as_names, class_name
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.subspaces import Subspace
@@ -213,18 +213,18 @@ def _as_activations(
     if labels is None or groups is None:
         raise TypeError("a tensor needs labels=... and groups=... (the scenario of each row) beside it")
     place = (layer, "resid_post") if layer is not None else sae.place or (0, "resid_post")
-    return Activations(given[:, None], (place[0],), np.asarray(labels), np.asarray(groups), "given", place[1])
+    names = (as_names(x, name, len(given)).astype(str) for name, x in (("labels", labels), ("groups", groups)))
+    return Activations(given[:, None], (place[0],), *names, "given", place[1])
 
 
 def _classes(acts: Activations, positive: str | None, negative: str | None) -> tuple[str, str]:
     order = list(dict.fromkeys(acts.labels.tolist()))
     if len(order) != 2 and (positive is None or negative is None):
         raise ValueError(f"the activations have the classes {order}; say which two with positive=... and negative=...")
-    up = positive if positive is not None else next(c for c in order if c != negative)
-    down = negative if negative is not None else next(c for c in order if c != up)
-    for name, value in (("positive", up), ("negative", down)):
-        if value not in order:
-            raise ValueError(f"{name}={value!r} does not occur among the labels {order}")
+    given = {"positive": positive, "negative": negative}
+    named = {k: class_name(acts.labels, v, k, "the labels") for k, v in given.items() if v is not None}
+    up = named["positive"] if "positive" in named else next(c for c in order if c != named.get("negative"))
+    down = named["negative"] if "negative" in named else next(c for c in order if c != up)
     if up == down:
         raise ValueError(f"positive and negative must differ, both are {up!r}")
     return up, down

@@ -13,7 +13,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.metrics import auroc_excess
 from empathy_geometry.foundation._types import FloatArray, Layer
-from empathy_geometry.foundation._validation import to_numpy
+from empathy_geometry.foundation._validation import as_names, to_numpy
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.sae.selection import class_gaps, strongest
@@ -53,7 +53,7 @@ class SparseProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: not two classes, or k is not positive.
         """
-        rows, labels = np.asarray(to_numpy(X), dtype=np.float64), np.asarray(to_numpy(y))
+        rows, labels = np.asarray(to_numpy(X), dtype=np.float64), as_names(y, "y")
         self.classes_ = np.unique(labels)
         if len(self.classes_) != 2 or self.k < 1:
             raise ValueError(f"a sparse probe needs two classes and k >= 1, got {len(self.classes_)} and k={self.k}")

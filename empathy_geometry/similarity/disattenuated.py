@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from empathy_geometry.activations.pairing import check_classes
+from empathy_geometry.activations.pairing import rows_of_classes
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
-from empathy_geometry.foundation._validation import as_matrix, as_names, as_rng
+from empathy_geometry.foundation._validation import as_matrix, as_rng, shared_names
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 from empathy_geometry.similarity.distinct import distinct_products, without_blocks
@@ -117,12 +117,13 @@ def disattenuated_cosine(
     """
     sets = [as_matrix(a, "a")]
     sets.append(as_matrix(b, "b", d_model=sets[0].shape[1]))
-    names = [as_names(groups_a, "groups_a", len(sets[0])), as_names(groups_b, "groups_b", len(sets[1]))]
+    given = {"groups_a": groups_a, "groups_b": groups_b}
     if baseline is not None:
         sets.append(as_matrix(baseline, "baseline", d_model=sets[0].shape[1]))
         if groups_baseline is None:
             raise ValueError("baseline needs groups_baseline, the scenario of each of its rows")
-        names.append(as_names(groups_baseline, "groups_baseline", len(sets[2])))
+        given["groups_baseline"] = groups_baseline
+    names = shared_names(given, [len(rows) for rows in sets])
     for name, group in zip("ab", names, strict=False):
         if len(np.unique(group)) < 2:
             raise ValueError(f"concept {name} needs rows of at least two scenarios, got {len(np.unique(group))}")
@@ -162,9 +163,8 @@ def disattenuated_cosine_of(
         ValueError: unknown layer or class.
     """
     x = as_matrix(activations.layer(layer, pos=pos), "values")
-    check_classes(activations.labels, positive_a, negative)
-    check_classes(activations.labels, positive_b, positive_a)
-    a, b, n = (activations.labels == name for name in (positive_a, positive_b, negative))
+    a, n = rows_of_classes(activations.labels, positive_a, negative)
+    b, _ = rows_of_classes(activations.labels, positive_b, positive_a)
     groups = activations.groups
     return disattenuated_cosine(
         x[a],

@@ -15,7 +15,7 @@ from torch import Tensor
 from empathy_geometry.activations.batching import batches
 from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
-from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation._validation import check_choice, rows_named
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
@@ -280,15 +280,13 @@ class _Scorer:
         except ValueError as error:
             raise ValueError("the probe is not fitted; call probe.fit(X, y) first") from error
         classes = list(probe.classes_)
-        if len(classes) == 2:
-            chosen = classes[1] if positive is None else positive
-            check_choice(chosen, "positive", classes)
-            sign, row = (1.0 if chosen == classes[1] else -1.0), 0
-        elif positive is None:
+        if positive is None and len(classes) > 2:
             raise ValueError(f"the probe has {len(classes)} classes; pass positive=, one of {classes}")
-        else:
-            check_choice(positive, "positive", classes)
-            chosen, sign, row = positive, 1.0, classes.index(positive)
+        at = 1
+        if positive is not None:
+            at = int(np.argmax(rows_named(np.asarray(classes), positive, "positive", "the probe's classes")))
+        chosen = classes[at]
+        sign, row = ((1.0 if at == 1 else -1.0), 0) if len(classes) == 2 else (1.0, at)
         weights = torch.as_tensor(sign * probe.coef_[row], dtype=torch.float64)
         offset = -sign * float(probe.intercept_[row])
         return cls(weights, offset, 1.0, layer, site, f"{probe.kind} probe, {chosen}", "decision value", 0.0)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._validation import class_name
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
 
@@ -25,11 +26,11 @@ def two_classes(texts: LabeledTexts, positive: str | None, negative: str | None)
     order = list(dict.fromkeys(texts.labels.tolist()))
     if len(order) != 2 and (positive is None or negative is None):
         raise ValueError(f"texts have the classes {order}; say which two with positive=... and negative=...")
-    if positive is None:
-        positive = next(c for c in order if c != negative)
-    if negative is None:
-        negative = next(c for c in order if c != positive)
-    return positive, negative
+    given = {"positive": positive, "negative": negative}
+    named = {k: class_name(texts.labels, v, k, "the labels") for k, v in given.items() if v is not None}
+    up = named["positive"] if "positive" in named else next(c for c in order if c != named.get("negative"))
+    down = named["negative"] if "negative" in named else next(c for c in order if c != up)
+    return up, down
 
 
 def check_pairs(texts: LabeledTexts, positive: str, negative: str) -> None:

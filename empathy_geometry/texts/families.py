@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from empathy_geometry.foundation._types import StrArray
+from empathy_geometry.foundation._validation import class_name
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
 
@@ -49,6 +50,10 @@ def family_split(rows: R, *, train: str = "a", test: str = "b") -> tuple[R, R]:
         (100, 100, set())
     """
     families = _families(rows)
+    train, test = (
+        class_name(families, train, "train", "the families"),
+        class_name(families, test, "test", "the families"),
+    )
     if train == test:
         raise ValueError(f"train and test must be two families, both are {train!r}; there are {_names(families)}")
     _check_groups(rows.groups, families)

@@ -7,8 +7,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from empathy_geometry.foundation._types import BoolArray, IntArray, LabelsLike, StrArray
+from empathy_geometry.foundation._types import BoolArray, IntArray, LabelsLike, NamesLike, StrArray
 from empathy_geometry.foundation._validation import as_names
+from empathy_geometry.foundation.names import as_name
 from empathy_geometry.foundation.provenance import hash_texts
 
 
@@ -179,10 +180,10 @@ class LabeledTexts:
     def where(
         self,
         *,
-        label: str | Sequence[str] | None = None,
-        group: str | Sequence[str] | None = None,
-        context: str | Sequence[str] | None = None,
-        family: str | Sequence[str] | None = None,
+        label: NamesLike | None = None,
+        group: NamesLike | None = None,
+        context: NamesLike | None = None,
+        family: NamesLike | None = None,
     ) -> "LabeledTexts":
         """The texts for which every given field has (one of) the given value(s).
 
@@ -324,9 +325,7 @@ class LabeledTexts:
         return read_dataset(dataset, columns=columns, name=name)
 
 
-def rows_where(
-    n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[str, str | Sequence[str] | None]
-) -> IntArray:
+def rows_where(n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[str, NamesLike | None]) -> IntArray:
     """Indices of the rows whose fields have one of the wanted values; None means any value.
 
     Raises:
@@ -336,10 +335,13 @@ def rows_where(
     for name, value in wanted.items():
         if value is None:
             continue
-        values = [value] if isinstance(value, str) else [str(v) for v in value]
         column = fields.get(name)
         if column is None:
             raise ValueError(f"cannot select by {name}: these rows have none")
+        several = isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0
+        values = [str(as_name(v, name)) for v in (list(value) if several else [value])]
+        if not values:
+            raise ValueError(f"{name} is an empty list; name at least one, or leave it out")
         unknown = sorted(set(values) - set(column.tolist()))
         if unknown:
             shown = ", ".join(map(repr, np.unique(column)[:8].tolist()))

@@ -37,7 +37,7 @@ def grouped_folds(y: LabelsLike, *, groups: LabelsLike | None, n_splits: int = 5
         >>> [f.test.tolist() for f in folds]
         [[2, 3], [0, 1]]
     """
-    labels = as_names(y, "y", len(y))
+    labels = as_names(y, "y")
     group = as_groups(groups, len(labels))
     n_groups = int(group.max()) + 1
     if n_splits < 2:
@@ -91,7 +91,7 @@ def check_folds(folds: Sequence[Fold], y: LabelsLike, *, groups: LabelsLike | No
     Raises:
         ValueError: one of these is not so.
     """
-    labels = as_names(y, "y", len(y))
+    labels = as_names(y, "y")
     group = as_groups(groups, len(labels))
     if not len(folds):
         raise ValueError("folds is empty; try grouped_folds(y, groups=groups)")
