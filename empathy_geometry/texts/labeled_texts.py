@@ -339,7 +339,8 @@ def rows_where(n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[
         if column is None:
             raise ValueError(f"cannot select by {name}: these rows have none")
         several = isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0
-        values = [str(as_name(v, name)) for v in (list(value) if several else [value])]
+        given: Any = value
+        values = [str(as_name(v, name)) for v in (list(given) if several else [given])]
         if not values:
             raise ValueError(f"{name} is an empty list; name at least one, or leave it out")
         unknown = sorted(set(values) - set(column.tolist()))
