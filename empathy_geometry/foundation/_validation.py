@@ -91,6 +91,8 @@ def _column(x: object, name: str) -> np.ndarray | list[object]:
     """An array of numpy's own types, or a list of whatever objects: missing values must be seen before conversion."""
     if isinstance(x, Tensor):
         x = to_numpy(x)
+    if not isinstance(x, Iterable) and hasattr(x, "__array__") and not isinstance(x, np.generic):
+        x = np.asarray(x)
     if isinstance(x, np.ma.MaskedArray) and x.ndim == 1:
         return [None if masked else value for value, masked in zip(x.data, np.ma.getmaskarray(x), strict=True)]
     if isinstance(x, str | bytes | Mapping | Set) or not isinstance(x, Iterable):
