@@ -213,8 +213,10 @@ def _as_activations(
     if labels is None or groups is None:
         raise TypeError("a tensor needs labels=... and groups=... (the scenario of each row) beside it")
     place = (layer, "resid_post") if layer is not None else sae.place or (0, "resid_post")
-    names = (as_names(x, name, len(given)).astype(str) for name, x in (("labels", labels), ("groups", groups)))
-    return Activations(given[:, None], (place[0],), *names, "given", place[1])
+    classes, scenarios = (
+        as_names(x, name, len(given)).astype(str) for name, x in (("labels", labels), ("groups", groups))
+    )
+    return Activations(given[:, None], (place[0],), classes, scenarios, "given", place[1])
 
 
 def _classes(acts: Activations, positive: str | None, negative: str | None) -> tuple[str, str]:
