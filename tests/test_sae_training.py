@@ -186,17 +186,19 @@ def test_extraction_goes_on_from_finished_shards(model, tmp_path, monkeypatch):
 
 
 def test_massive_tokens_are_left_out(model, monkeypatch):
-    from empathy_geometry.sae import token_activations as module
+    from empathy_geometry.activations import outlier_tokens
 
-    text = ["I lost my job today, and so did she."]
-    every = token_activations(model, text, layer=2, progress=False)
+    texts = ["I lost my job today, and so did she.", "No."]
+    every = token_activations(model, texts, layer=2, progress=False)
     assert every.n_massive == 0
-    monkeypatch.setattr(module, "MASSIVE", 1.05)
-    some = token_activations(model, text, layer=2, progress=False)
+    monkeypatch.setattr(outlier_tokens, "OUTLIER_FACTOR", 1.05)
+    some = token_activations(model, texts, layer=2, progress=False)
     norms = every.values.norm(dim=1)
-    ordinary = norms <= 1.05 * norms.median()
+    ordinary = torch.cat([norms[every.text == i] <= 1.05 * norms[every.text == i].median() for i in range(len(texts))])
     assert torch.equal(some.values, every.values[ordinary])
     assert 0 < some.n_massive == int((~ordinary).sum())
+    alone = token_activations(model, texts[:1], layer=2, progress=False)
+    torch.testing.assert_close(alone.values, some.values[torch.from_numpy(some.text) == 0])
 
 
 @pytest.mark.usefixtures("sae_lens_installed")

@@ -21,7 +21,9 @@ MANIFEST = Manifest({"texts": {"n": 3, "sha256": TEXTS.sha256}}, {}, (2, 1))
 
 
 def _vectors(rows: list[int]) -> ShardVectors:
-    return ShardVectors(np.array(rows), torch.randn(len(rows), 1, 2, 4), torch.randn(len(rows), 4))
+    return ShardVectors(
+        np.array(rows), torch.randn(len(rows), 1, 2, 4), torch.randn(len(rows), 4), torch.zeros(len(rows), 2).int()
+    )
 
 
 def _writer(folder: Path) -> StoreWriter:
@@ -34,7 +36,7 @@ def test_shards_hold_a_tensor_for_each_layer(tmp_path: Path) -> None:
     writer.write(0, ["embed", 3], vectors, "float32")
     assert writer.has(0)
     shard = open_shard(tmp_path, 0, MANIFEST.sha256)
-    assert shard.names == ["layer.3", "layer.embed", "rows", "token_embeddings"]
+    assert shard.names == ["layer.3", "layer.embed", "left_out", "rows", "token_embeddings"]
     assert torch.equal(shard.read("layer.3"), vectors.values[:, :, 1])
     assert shard.read("rows").tolist() == [0, 2]
 

@@ -9,6 +9,7 @@ import torch
 
 from empathy_geometry.activations.batching import Work, shared_prefixes
 from empathy_geometry.activations.extraction_run import ExtractionRun
+from empathy_geometry.activations.outlier_tokens import OUTLIER_TOKENS, OutlierTokens
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, check_position, position_name
 from empathy_geometry.activations.prefix_cache import HOOKED, has_hooks, sharing_obstacle
@@ -16,6 +17,7 @@ from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.activations.store_writer import DTYPES
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_names, model_device
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -28,6 +30,7 @@ def extract_activations(
     *,
     layers: Literal["all"] | Layer | Sequence[Layer] = ...,
     position: Position = ...,
+    outlier_tokens: OutlierTokens = ...,
     site: Site = ...,
     batch_size: int | Literal["auto"] = ...,
     prepend_bos: bool | None = ...,
@@ -45,6 +48,7 @@ def extract_activations(
     *,
     layers: Literal["all"] | Layer | Sequence[Layer] = ...,
     position: Position = ...,
+    outlier_tokens: OutlierTokens = ...,
     site: Site = ...,
     batch_size: int | Literal["auto"] = ...,
     prepend_bos: bool | None = ...,
@@ -61,6 +65,7 @@ def extract_activations(
     *,
     layers: Literal["all"] | Layer | Sequence[Layer] = "all",
     position: Position = "last",
+    outlier_tokens: OutlierTokens = "leave_out",
     site: Site = "resid_post",
     batch_size: int | Literal["auto"] = "auto",
     prepend_bos: bool | None = None,
@@ -82,7 +87,10 @@ def extract_activations(
         texts: What to read.
         layers: "all" (every block), an index, "embed", or several of them.
         position: "last", "mean", "response_mean", "response_quartiles", an int or a callable; see
-            `positions.token_slots` for what each reads. Means leave out position 0.
+            `positions.token_slots` for what each reads.
+        outlier_tokens: "leave_out" takes means without the first token of a text and without any other whose norm at
+            that layer is twenty times the text's median (see `activations.outlier_tokens`); `.left_out` counts the
+            latter. "keep" averages every token. Positions that read one token read it as it is.
         site: Hook point of the block.
         batch_size: Texts per forward pass; "auto" fills a number of tokens that suits the device.
         prepend_bos: None follows the model, as `model.to_tokens` does.
@@ -116,6 +124,7 @@ def extract_activations(
             f"texts must be LabeledTexts, got {type(texts).__name__}; try LabeledTexts(texts, labels, groups)"
         )
     check_position(position)
+    check_choice(outlier_tokens, "outlier_tokens", OUTLIER_TOKENS)
     wanted = _layers(model, layers)
     names = hook_names(model, wanted, site)
     _check_count(batch_size, "batch_size")
@@ -124,11 +133,14 @@ def extract_activations(
     if store_dtype not in DTYPES:
         raise ValueError(f"store_dtype must be one of {', '.join(DTYPES)}, got {store_dtype!r}")
     _check_count(shard_size, "shard_size")
-    table = TokenTable.build(model, texts, position, prepend_bos=prepend_bos, chat_template=chat_template)
+    table = TokenTable.build(
+        model, texts, position, prepend_bos=prepend_bos, chat_template=chat_template, outlier_tokens=outlier_tokens
+    )
     groups, sharing = _groups(model, table, names, share_prefixes)
     settings = {
         "layers": list(wanted),
         "position": position_name(position),
+        "outlier_tokens": outlier_tokens,
         "site": site,
         "prepend_bos": prepend_bos,
         "chat_template": chat_template,
@@ -143,6 +155,7 @@ def extract_activations(
         wanted,
         site,
         position,
+        outlier_tokens,
         batch_size,
         tokens_per_batch(model),
         settings,

@@ -13,6 +13,7 @@ from empathy_geometry.activations.batching import Work, cut_into_shards
 from empathy_geometry.activations.distributed import Processes
 from empathy_geometry.activations.extractor import Extractor
 from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.activations.outlier_tokens import OUTLIER_FACTOR, OutlierTokens
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, n_slots, position_name
 from empathy_geometry.activations.store import ActivationStore
@@ -40,6 +41,7 @@ class ExtractionRun:
         layers: Which layers.
         site: Which hook point of the block.
         position: Which tokens.
+        outlier_tokens: Whether means are without outlier tokens.
         batch_size: Texts per pass, or "auto".
         tokens: Tokens per pass with "auto".
         settings: The arguments, as results record them.
@@ -53,6 +55,7 @@ class ExtractionRun:
     layers: tuple[Layer, ...]
     site: Site
     position: Position
+    outlier_tokens: OutlierTokens
     batch_size: int | Literal["auto"]
     tokens: int
     settings: dict[str, Any]
@@ -63,6 +66,7 @@ class ExtractionRun:
         slots, d_model = n_slots(self.position), int(self.model.cfg.d_model)
         values = torch.empty(len(self.texts), slots, len(self.layers), d_model)
         embeddings = torch.empty(len(self.texts), d_model)
+        left_out = torch.zeros(len(self.texts), len(self.layers), dtype=torch.int32)
 
         def run(extractor: Extractor, bar: Any) -> None:
             for shard in self._shards("auto"):
@@ -70,9 +74,10 @@ class ExtractionRun:
                 index = torch.as_tensor(read.rows)
                 values[index] = read.values
                 embeddings[index] = read.token_embeddings
+                left_out[index] = read.left_out
 
         self._with_extractor(run)
-        return self._activations(values[:, 0] if slots == 1 else values, embeddings)
+        return self._activations(values[:, 0] if slots == 1 else values, embeddings, left_out)
 
     def into_store(self, folder: str | Path, *, dtype: str, shard_size: int | Literal["auto"]) -> ActivationStore:
         """Run what the store lacks; with several processes, this one's part, then wait for the others."""
@@ -121,6 +126,7 @@ class ExtractionRun:
                     reader,
                     len(self.layers),
                     self.position,
+                    self.outlier_tokens,
                     self.batch_size,
                     self.tokens,
                     bar.update,
@@ -128,7 +134,7 @@ class ExtractionRun:
                 bar,
             )
 
-    def _activations(self, values: Tensor, embeddings: Tensor) -> Activations:
+    def _activations(self, values: Tensor, embeddings: Tensor, left_out: Tensor) -> Activations:
         return Activations(
             values,
             self.layers,
@@ -138,11 +144,18 @@ class ExtractionRun:
             site=self.site,
             texts=self.texts,
             token_embeddings=embeddings,
+            left_out=left_out,
             provenance=Provenance(
                 "measured",
                 model=model_identity(self.model, edits=True),
                 texts={self.texts.name: self.texts.sha256},
-                settings=self.settings | {"batch_size": self.batch_size, "tokens_per_batch": self.tokens},
+                settings=self.settings
+                | {
+                    "batch_size": self.batch_size,
+                    "tokens_per_batch": self.tokens,
+                    "outlier_factor": OUTLIER_FACTOR,
+                    "tokens_left_out": int(left_out.sum()),
+                },
             ),
         )
 
@@ -153,6 +166,7 @@ class ExtractionRun:
         identity = {
             **self.settings,
             "dtype": dtype,
+            "outlier_factor": OUTLIER_FACTOR,
             "texts": {"n": len(self.texts), "sha256": self.texts.sha256},
             "tokens_sha256": self.table.sha256,
             "model": model,

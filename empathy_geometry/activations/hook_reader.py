@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
@@ -15,8 +15,8 @@ from empathy_geometry.models.lean_pass import lean_pass, try_lean_passes
 from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
 from empathy_geometry.models.rope import rope_arguments
 
-Pool = Callable[[Tensor], Tensor]
-"""From a hook's activations [batch, pos, d_model] to vectors [rows, slots, d_model]."""
+Pool = Callable[[Tensor], Any]
+"""What is kept of a hook's activations [batch, pos, d_model]: a tensor, or several."""
 
 
 class _DeepestHookReached(Exception):  # noqa: N818 - not an error: it ends a forward pass early
@@ -35,7 +35,7 @@ class HookReader:
         self._model = model
         self._names = tuple(names)
         self._pools: Sequence[Pool | None] = ()
-        self._taken: list[Tensor | None] = []
+        self._taken: list[Any] = []
         self._reached: set[int] = set()
         self._attached: AbstractContextManager[Any] | None = None
         self._bridge = is_bridge(model)
@@ -72,7 +72,7 @@ class HookReader:
         pools: Sequence[Pool | None],
         *,
         past: Any = None,
-    ) -> list[Float[Tensor, "rows slots d_model"]]:
+    ) -> list[Any]:
         """One pass over `ids`; what each hook point's pool makes of it.
 
         Args:

@@ -7,13 +7,23 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from empathy_geometry.activations.outlier_tokens import OUTLIER_TOKENS, OutlierTokens
 from empathy_geometry.activations.pooling import Pooling
-from empathy_geometry.activations.positions import Position, check_position, n_slots, pooling_weights, position_name
+from empathy_geometry.activations.positions import (
+    Position,
+    check_position,
+    judged_tokens,
+    n_slots,
+    pooling_weights,
+    position_name,
+    read_length,
+    token_slots,
+)
 from empathy_geometry.foundation._types import LabelsLike, Layer, NamesLike, StrArray
-from empathy_geometry.foundation._validation import as_names
+from empathy_geometry.foundation._validation import as_names, check_choice
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.models.tokens import TokenizedText
@@ -35,6 +45,8 @@ class Activations:
         texts: The texts themselves, for text-only baselines; None if unknown.
         token_embeddings: Mean token embedding of each response, [n, d_model], the baseline that knows the words but
             not their order; None if unknown.
+        left_out: How many outlier tokens each row's mean is without at each layer, besides the text's first token (see
+            `outlier_tokens`), [n, layer]; None if unknown.
         provenance: Where the values came from; None if the user made them.
 
     Example:
@@ -51,6 +63,7 @@ class Activations:
     site: str = "resid_post"
     texts: LabeledTexts | None = None
     token_embeddings: Float[Tensor, "n d_model"] | None = None
+    left_out: Int[Tensor, "n layer"] | None = None
     provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
@@ -79,6 +92,8 @@ class Activations:
             raise ValueError(f"texts must have one text for each of {n} rows, got {len(self.texts)}")
         if self.token_embeddings is not None and self.token_embeddings.shape[0] != n:
             raise ValueError(f"token_embeddings must have {n} rows, got {tuple(self.token_embeddings.shape)}")
+        if self.left_out is not None and tuple(self.left_out.shape) != (n, len(self.layers)):
+            raise ValueError(f"left_out must be [{n}, {len(self.layers)}], got {tuple(self.left_out.shape)}")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -88,8 +103,13 @@ class Activations:
         return (
             f"Activations({tuple(self.values.shape)} {str(self.values.dtype).removeprefix('torch.')}, "
             f"layers {self.layers[0]}..{self.layers[-1]}, {self.site} at {self.position}; {classes}; "
-            f"{len(np.unique(self.groups))} groups)"
+            f"{len(np.unique(self.groups))} groups{self._left_out_note})"
         )
+
+    @property
+    def _left_out_note(self) -> str:
+        most = 0 if self.left_out is None else int(self.left_out.sum(0).max())
+        return f"; up to {most} outlier tokens left out at a layer" if most else ""
 
     @property
     def d_model(self) -> int:
@@ -134,6 +154,7 @@ class Activations:
             groups=self.groups[index],
             texts=None if self.texts is None else self.texts[index],
             token_embeddings=None if self.token_embeddings is None else self.token_embeddings[select],
+            left_out=None if self.left_out is None else self.left_out[select],
         )
 
     def where(
@@ -165,6 +186,7 @@ class Activations:
         *,
         layers: Literal["all"] | Sequence[Layer] = "all",
         position: Position = "last",
+        outlier_tokens: OutlierTokens = "leave_out",
         site: str = "resid_post",
         attention_mask: Tensor | None = None,
         texts: LabeledTexts | None = None,
@@ -179,6 +201,7 @@ class Activations:
             layers: Block indices (and "embed"); "all" takes what the cache has.
             position: As in `extract_activations`; the whole text counts as response unless `tokenized` says where it
                 lies.
+            outlier_tokens: As in `extract_activations`.
             site: Which hook point of the block.
             attention_mask: [batch, pos], 1 for real tokens, with padding on the right or left; needed if texts differ
                 in length.
@@ -194,13 +217,14 @@ class Activations:
             [[[2.0]]]
         """
         check_position(position)
+        check_choice(outlier_tokens, "outlier_tokens", OUTLIER_TOKENS)
         if isinstance(layers, str) and layers == "all":
             found = {int(k.split(".")[1]) for k in cache if k.startswith("blocks.") and k.endswith(f".hook_{site}")}
             layers = sorted(found)
             if not layers:
                 raise ValueError(f"the cache has no blocks.*.hook_{site}; it has {list(cache)[:5]}")
         pooling: Pooling | None = None
-        pooled = []
+        pooled, left_out = [], []
         for layer in layers:
             name = "blocks.0.hook_resid_pre" if layer == "embed" else f"blocks.{layer}.hook_{site}"
             if name not in cache:
@@ -211,8 +235,10 @@ class Activations:
                     f"{name} must be [batch, pos, d_model], got {tuple(stream.shape)}; keep the batch axis"
                 )
             if pooling is None:
-                pooling = Pooling(_cache_weights(stream.shape, attention_mask, tokenized, position))
-            pooled.append(pooling(stream.detach()).cpu())
+                pooling = _cache_pooling(stream.shape, attention_mask, tokenized, position, outlier_tokens)
+            means = pooling(stream.detach())
+            pooled.append(means.vectors.cpu())
+            left_out.append(means.left_out.cpu())
         values = torch.stack(pooled, dim=2)
         return cls(
             values[:, 0] if values.shape[1] == 1 else values,
@@ -222,6 +248,7 @@ class Activations:
             position=position_name(position),
             site=site,
             texts=texts,
+            left_out=torch.stack(left_out, dim=1).int(),
         )
 
     def save(self, path: str | Path) -> Path:
@@ -238,6 +265,8 @@ class Activations:
         tensors = {"values": self.values}
         if self.token_embeddings is not None:
             tensors["token_embeddings"] = self.token_embeddings
+        if self.left_out is not None:
+            tensors["left_out"] = self.left_out
         return save_artefact(path, "activations", tensors, described)
 
     @classmethod
@@ -260,19 +289,21 @@ class Activations:
                 site=described["site"],
                 texts=None if texts is None else texts_from_dict(texts),
                 token_embeddings=tensors.get("token_embeddings"),
+                left_out=tensors.get("left_out"),
                 provenance=None if described["provenance"] is None else Provenance.from_dict(described["provenance"]),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); extract again") from error
 
 
-def _cache_weights(
+def _cache_pooling(
     shape: torch.Size,
     attention_mask: Tensor | None,
     tokenized: Sequence[TokenizedText] | None,
     position: Position,
-) -> Tensor:
-    """Weights [batch, slots, pos] over a padded cache whose real tokens stand together, left or right."""
+    outlier_tokens: OutlierTokens,
+) -> Pooling:
+    """The pooling of a padded cache whose real tokens stand together, left or right."""
     batch, width = shape[:2]
     mask = torch.ones(batch, width, dtype=torch.bool) if attention_mask is None else attention_mask.bool().cpu()
     if tuple(mask.shape) != (batch, width):
@@ -283,10 +314,14 @@ def _cache_weights(
             f"({mask.sum(1).tolist()[:5]}...), got {[len(text) for text in tokenized][:5]}..."
         )
     weights = torch.zeros(batch, n_slots(position), width)
+    judged = torch.zeros(batch, width, dtype=torch.bool)
     for row, real in enumerate(mask):
         index = real.nonzero().flatten()
         if not len(index) or int(index[-1] - index[0]) != len(index) - 1:
             raise ValueError(f"the real tokens of row {row} must be one run, got {real.int().tolist()[:20]}")
         text = tokenized[row] if tokenized is not None else TokenizedText(tuple(range(len(index))), 0, len(index))
-        weights[row][:, index] = pooling_weights([text], position, len(index))[0]
-    return weights
+        weights[row][:, index] = pooling_weights([text], position, len(index), outlier_tokens)[0]
+        # What stands after the last token that is read has no part in the median, as in an extraction.
+        read = read_length(text, token_slots(text, position, outlier_tokens))
+        judged[row, index] = judged_tokens([read], len(index))[0]
+    return Pooling(weights, judged if outlier_tokens == "leave_out" else None)

@@ -6,9 +6,10 @@ from numbers import Integral
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.models.tokens import TokenizedText
 
 Position: TypeAlias = str | int | Callable[[TokenizedText], int | Sequence[int]]
@@ -37,26 +38,29 @@ def check_position(position: Position) -> None:
         raise ValueError(f"position must be one of {names}, an int or a callable; got {position!r}")
 
 
-def token_slots(text: TokenizedText, position: Position) -> list[Sequence[int]]:
-    """The token indices whose mean each slot is.
+def token_slots(
+    text: TokenizedText, position: Position, outlier_tokens: OutlierTokens = "leave_out"
+) -> list[Sequence[int]]:
+    """The token indices whose mean each slot is, before outliers by norm are left out (see `outlier_tokens`).
 
     "last" is the last token of the response; "mean" averages all tokens and "response_mean" those of the response
     (the whole text where there is no prompt); "response_quartiles" cuts the response into four runs of nearly equal
-    length. Means leave out position 0 wherever there is another token: it carries an activation a hundred times
-    larger than any other (an attention sink), which would swamp the rest. An int counts tokens of the whole text from
-    its start or, if negative, from the end of the response. In a chat template the options count the words of prompt
-    and response only, not the template's marks. A callable gets the `TokenizedText` and returns an index into its
-    `ids` or several, to be averaged, marks included.
+    length. With `outlier_tokens="leave_out"` these means leave out position 0 wherever there is another token: it
+    carries an activation a hundred times larger than any other (an attention sink), which would swamp the rest. An int
+    counts tokens of the whole text from its start or, if negative, from the end of the response. In a chat template the
+    options count the words of prompt and response only, not the template's marks. A callable gets the `TokenizedText`
+    and returns an index into its `ids` or several, to be averaged, marks included.
 
     Raises:
         ValueError: an index lies outside the text.
     """
     content = text.content
-    first = max(text.start, 1) if text.stop > 1 else text.start
+    leave_out = outlier_tokens == "leave_out"
+    first = max(text.start, 1) if leave_out and text.stop > 1 else text.start
     if position == "last":
         return [[text.stop - 1]]
     if position == "mean":
-        return [[i for i in content if i > 0] or content]
+        return [[i for i in content if i > 0 or not leave_out] or content]
     if position == "response_mean":
         return [range(first, text.stop) if first < text.stop else [text.stop - 1]]
     if position == "response_quartiles":
@@ -74,13 +78,37 @@ def token_slots(text: TokenizedText, position: Position) -> list[Sequence[int]]:
     return [[content[int(position)]]]
 
 
-def pooling_weights(texts: Sequence[TokenizedText], position: Position, width: int) -> Float[Tensor, "batch slots pos"]:
+def read_length(text: TokenizedText, slots: Sequence[Sequence[int]]) -> int:
+    """How many tokens of a text are read: up to the last that counts (causal models never look ahead)."""
+    return max(text.stop, *(max(slot) + 1 for slot in slots))
+
+
+def pooling_weights(
+    texts: Sequence[TokenizedText], position: Position, width: int, outlier_tokens: OutlierTokens = "leave_out"
+) -> Float[Tensor, "batch slots pos"]:
     """One weight per text, slot and (right-padded) token; each slot's weights sum to 1."""
     weights = torch.zeros(len(texts), n_slots(position), width)
     for row, text in enumerate(texts):
-        for slot, indices in enumerate(token_slots(text, position)):
+        for slot, indices in enumerate(token_slots(text, position, outlier_tokens)):
             weights[row, slot, list(indices)] = 1 / len(indices)
     return weights
+
+
+def judged_tokens(lengths: Sequence[int], width: int, starts: Sequence[int] | None = None) -> Bool[Tensor, "batch pos"]:
+    """Tokens of (right-padded) rows whose median norm says which are outliers: all but the first and the padding.
+
+    Args:
+        lengths: Tokens of each row.
+        width: Columns.
+        starts: Which token of each row stands in the first column; None: its first.
+
+    Example:
+        >>> judged_tokens([3, 1], 4).int().tolist()
+        [[0, 1, 1, 0], [1, 0, 0, 0]]
+    """
+    length = torch.as_tensor(list(lengths))[:, None]
+    token = torch.arange(width)[None] + (0 if starts is None else torch.as_tensor(list(starts))[:, None])
+    return (token < length) & ((token > 0) | (length == 1))
 
 
 def _from_callable(text: TokenizedText, position: Callable[[TokenizedText], int | Sequence[int]]) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.activations.pooled import Activations
@@ -74,6 +74,7 @@ class ActivationStore:
         texts = _read_texts(path, self._n, str(self.identity["texts"]["sha256"]))
         self.texts = texts if len(self.rows) == self._n else texts[self.rows]
         settings = {k: v for k, v in self.identity.items() if k not in ("model", "texts", "versions")}
+        settings["tokens_left_out"] = sum(int(shard.described["tokens_left_out"]) for shard in self._shards)
         self.provenance = Provenance(
             "measured",
             model=dict(self.identity["model"]),
@@ -141,6 +142,14 @@ class ActivationStore:
         """Mean token embedding of each response."""
         return self._gather("token_embeddings")
 
+    @property
+    def left_out(self) -> Int[Tensor, "n layer"]:
+        """Outlier tokens left out of each row's means at each layer, as `Activations.left_out`."""
+        counts = torch.zeros(len(self), len(self.layers), dtype=torch.int32)
+        for shard, places in zip(self._shards, self._places, strict=True):
+            counts[places] = self._tensor(shard, "left_out")
+        return counts
+
     def layer(self, layer: Layer, *, pos: int | None = None) -> Float[Tensor, "n d_model"]:
         """The rows at one layer, float32, as `Activations.layer`; only this layer's bytes are read.
 
@@ -182,6 +191,7 @@ class ActivationStore:
             site=self.site,
             texts=self.texts,
             token_embeddings=self.token_embeddings,
+            left_out=self.left_out[:, [self.layers.index(layer) for layer in chosen]],
             provenance=self.provenance,
         )
 

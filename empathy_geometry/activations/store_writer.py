@@ -103,7 +103,13 @@ class StoreWriter:
             )
         tensors = {layer_name(layer): values[:, :, i] for i, layer in enumerate(layers)}
         tensors |= {"rows": torch.as_tensor(read.rows), "token_embeddings": read.token_embeddings.to(DTYPES[dtype])}
-        described = {"store": self._store, "shard": number, "dtype": dtype}
+        tensors["left_out"] = read.left_out
+        described = {
+            "store": self._store,
+            "shard": number,
+            "dtype": dtype,
+            "tokens_left_out": int(read.left_out.sum()),
+        }
         save_artefact(shard_path(self.folder, number), SHARD_KIND, tensors, described)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from empathy_geometry.activations.positions import Position, token_slots
+from empathy_geometry.activations.outlier_tokens import OutlierTokens
+from empathy_geometry.activations.positions import Position, read_length, token_slots
 from empathy_geometry.foundation._types import IntArray
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import TokenizedText, tokenize
@@ -67,6 +68,7 @@ class TokenTable:
         *,
         prepend_bos: bool | None = None,
         chat_template: bool = False,
+        outlier_tokens: OutlierTokens = "leave_out",
     ) -> "TokenTable":
         """Tokenise texts for a run that reads `position`.
 
@@ -80,10 +82,10 @@ class TokenTable:
         chunks = _tokenized(model, texts, prepend_bos, chat_template)
         for row, text in enumerate(chunks):
             try:
-                slots = token_slots(text, position)
+                slots = token_slots(text, position, outlier_tokens)
             except ValueError as error:
                 raise ValueError(f"text {row}: {error} (it begins {texts.texts[row][:40]!r})") from error
-            end = max(text.stop, *(max(slot) + 1 for slot in slots))
+            end = read_length(text, slots)
             ids.append(np.asarray(text.ids[:end], dtype=np.int32))
             lengths[row] = end
             spans[row, :2] = text.start, text.stop

@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.activations.hook_reader import HookReader, Pool
+from empathy_geometry.activations.pooling import Pooling
+from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
@@ -28,9 +30,9 @@ class EditedReading:
     """What one text looks like under each edit.
 
     Attributes:
-        computed: Mean over the chosen tokens of the stream after each later layer, minus the edit itself: what the
-            blocks after the edit made of it, [rows, layers, d_model]. The residual stream hands an edit on to every
-            later layer, so that a probe there would move by algebra; here that part is taken out.
+        computed: Mean over the chosen tokens, outlier tokens left out, of the stream after each later layer, minus the
+            edit itself: what the blocks after the edit made of it, [rows, layers, d_model]. The residual stream hands
+            an edit on to every later layer, so that a probe there would move by algebra; here that part is taken out.
         logits: At the chosen positions, [rows, positions, vocabulary].
     """
 
@@ -65,7 +67,7 @@ class EditedModel:
         self._reader: HookReader | None = None
         self._rows: RowEdits | None = None
         self._tokens: list[int] = []
-        self._direct = torch.empty(0)
+        self._direct = torch.empty(0)  # the edit itself at the chosen tokens, [rows, tokens, d_model]
 
     def __enter__(self) -> "EditedModel":
         try_lean_passes(self.model)
@@ -93,7 +95,7 @@ class EditedModel:
         Args:
             ids: Its token ids.
             edits: One per row of the result.
-            tokens: Whose streams are averaged.
+            tokens: Whose streams are averaged, outlier tokens left out.
             positions: Whose next-token logits are wanted; may be empty.
 
         Raises:
@@ -125,7 +127,7 @@ class EditedModel:
     def _fan(self, stream: Tensor, hook: object) -> Tensor:
         assert self._rows is not None
         edited = self._rows(stream)
-        self._direct = (edited - stream)[:, self._tokens].float().mean(dim=1).cpu()
+        self._direct = (edited - stream)[:, self._tokens].float()
         return edited
 
     def _read(
@@ -138,17 +140,26 @@ class EditedModel:
     ) -> EditedReading:
         self._rows, self._tokens = RowEdits(edits), list(tokens)
 
-        def mean(stream: Tensor) -> Tensor:
-            return stream[:, self._tokens].float().mean(dim=1, keepdim=True)
+        weights = torch.zeros(1, 1, len(ids))
+        weights[..., self._tokens] = 1 / max(1, len(self._tokens))
+        judged = judged_tokens([len(ids)], len(ids))
+
+        def computed_mean(stream: Tensor) -> Tensor:
+            # Outlier tokens are judged in each row, as in an extraction.
+            rows = len(edits)
+            pooling = Pooling(weights.expand(rows, -1, -1), judged.expand(rows, -1))
+            kept = pooling.kept_weights(stream.expand(rows, -1, -1))[..., self._tokens]
+            computed = stream[:, self._tokens].float() - self._direct.to(stream.device)
+            return torch.bmm(kept, computed)
 
         def chosen(stream: Tensor) -> Tensor:
             return stream[:, list(positions)]
 
         tensor = torch.as_tensor(list(ids))[None]
-        pools: list[Pool | None] = [*[mean] * len(self.read_layers), chosen]
+        pools: list[Pool | None] = [*[computed_mean] * len(self.read_layers), chosen]
         with torch.no_grad():
             *streams, final = reader.read(tensor, torch.ones_like(tensor, dtype=torch.bool), pools)
-        computed = [s[:, 0].cpu() - self._direct for s in streams]
+        computed = [s[:, 0].cpu() for s in streams]
         d_model = int(self.model.cfg.d_model)
         stacked = torch.stack(computed, dim=1) if computed else torch.empty(len(edits), 0, d_model)
         return EditedReading(stacked, self._head(final))

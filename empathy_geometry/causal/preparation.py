@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from empathy_geometry.activations.extraction import extract_activations
+from empathy_geometry.activations.outlier_tokens import mean_norm
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.causal.fan_out import EditedModel
@@ -130,7 +131,7 @@ def prepare(
         )
     for direction in found.values():
         SteeringHook(direction, layers=[layer]).check_fits(model)
-    norm = float(acts.layer(layer).double().norm(dim=1).mean())
+    norm = mean_norm(acts.layer(layer))
     forbidden, unknown = _forbidden(model, texts, split, direction_texts)
     if unknown:
         notes.append("the directions' texts are unknown, so marker tokens occur in none of the texts given")

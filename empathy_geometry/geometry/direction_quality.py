@@ -4,7 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
+from empathy_geometry.activations.outlier_tokens import mean_norm
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.geometry.direction_methods import Method, fit_vector
 
@@ -90,8 +92,7 @@ def measure_scales(
     The class gap in the data that made a direction is biased upward (it is the length of a noisy mean difference), so
     it is measured on scenarios that did not enter the direction.
     """
-    residual_norm = float(np.linalg.norm(np.concatenate([up, down]), axis=1).mean())
-    scales = {"residual_norm": residual_norm}
+    scales = {"residual_norm": mean_norm(torch.from_numpy(np.concatenate([up, down])))}
     if len(up) > 1 and len(down) > 1:
         sd = float(np.sqrt(((up @ unit).var(ddof=1) + (down @ unit).var(ddof=1)) / 2))
         if sd > 0:

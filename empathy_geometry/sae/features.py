@@ -13,8 +13,10 @@ from tqdm.auto import tqdm
 from empathy_geometry.activations.batching import batches, by_length
 from empathy_geometry.activations.extraction import tokens_per_batch
 from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.activations.positions import POSITION_NAMES, Position, n_slots, pooling_weights
+from empathy_geometry.activations.pooling import Pooling
+from empathy_geometry.activations.positions import POSITION_NAMES, Position, judged_tokens, n_slots, pooling_weights
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
@@ -74,12 +76,14 @@ def pooled_features(
         raise ValueError("to encode tokens the texts are needed, and these activations hold none; leave model=None")
     settings: dict[str, Any] = {} if activations.provenance is None else dict(activations.provenance.settings)
     position = _position(activations.position)
+    outlier_tokens: OutlierTokens = settings.get("outlier_tokens", "leave_out")
     table = TokenTable.build(
         model,
         texts,
         position,
         prepend_bos=settings.get("prepend_bos"),
         chat_template=bool(settings.get("chat_template", False)),
+        outlier_tokens=outlier_tokens,
     )
     names = hook_names(model, [layer], activations.site)  # type: ignore[arg-type]
     values = [torch.zeros(len(texts), sae.d_sae) for sae in saes]
@@ -97,7 +101,9 @@ def pooled_features(
             ids, mask = pad([text.ids for text in group])
             (stream,) = reader.read(ids, mask, [lambda s: s.float()])
             stream = stream.cpu()
-            weights = pooling_weights(group, position, ids.shape[1])[:, 0]
+            weights = pooling_weights(group, position, ids.shape[1], outlier_tokens)
+            judged = judged_tokens(table.lengths[chosen].tolist(), ids.shape[1])
+            weights = Pooling(weights, judged if outlier_tokens == "leave_out" else None).kept_weights(stream)[:, 0]
             used = weights > 0
             tokens, index = stream[used], torch.as_tensor(chosen)
             owner = index[used.nonzero()[:, 0]]

@@ -15,6 +15,8 @@ from tqdm.auto import tqdm
 from empathy_geometry.activations.batching import batches
 from empathy_geometry.activations.extraction import tokens_per_batch
 from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.activations.outlier_tokens import OUTLIER_FACTOR, find_outliers, token_norms
+from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import IntArray, Layer, StrArray
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.checked_json import content_sha256
@@ -25,8 +27,6 @@ from empathy_geometry.models.tokens import pad
 from empathy_geometry.sae.training_texts import TrainingTexts, training_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
-MASSIVE = 10.0
-"""A token is massive where its norm exceeds so many times the median norm."""
 _SHARD_TOKENS = 8192
 
 
@@ -35,7 +35,7 @@ class TokenActivations:
     """One vector for each token.
 
     Attributes:
-        values: [n_tokens, d_model], float32, position 0 and massive activations left out.
+        values: [n_tokens, d_model], float32, outlier tokens left out (see `activations.outlier_tokens`).
         text: Which text each token belongs to, [n_tokens].
         groups: Scenario of each text.
         layer: Where they were read.
@@ -43,7 +43,7 @@ class TokenActivations:
         hashes: SHA-256 of each text.
         model: Identity of the model; empty for planted data.
         texts: SHA-256 of each set, by name.
-        n_massive: How many tokens were left out as massive.
+        n_massive: How many tokens were left out as massive, the first token of each text not counted.
     """
 
     values: Float[Tensor, "n_tokens d_model"]
@@ -89,9 +89,9 @@ def token_activations(
 ) -> TokenActivations:
     """Read the residual stream at every token of texts, to train a sparse autoencoder on.
 
-    Position 0 is left out: it holds an attention sink a hundred times larger than any other activation. So is any other
-    token whose norm exceeds ten times the median; their number is reported. A prompt that several texts share counts
-    once.
+    Outlier tokens are left out (see `activations.outlier_tokens`): the first of a text, which holds an attention sink a
+    hundred times larger than any other activation, and any other whose norm exceeds twenty times the median of its
+    text; the number of the latter is reported. A prompt that several texts share counts once.
 
     Args:
         model: HookedTransformer or TransformerBridge.
@@ -120,6 +120,7 @@ def token_activations(
     behaviour = BehaviourLengths.of(model)
     kept = [order[part] for part in _shards(lengths[order])]
     values = torch.empty(int(chosen.counts.sum()), int(model.cfg.d_model))
+    massive = torch.zeros(len(values), dtype=torch.bool)
     offsets = np.concatenate([[0], np.cumsum(chosen.counts)])
     bar = tqdm(
         total=int(lengths.sum()),
@@ -137,15 +138,16 @@ def token_activations(
                 alike = behaviour.alike_rows(lengths[rows])
                 shard = _read(reader, chosen, rows, tokens_per_batch(model), alike)
                 if path is not None:
-                    save_artefact(path, "sae_tokens", {"values": shard}, {"run": run, "model": identity})
+                    kept_shard = {"values": shard[0], "massive": shard[1]}
+                    save_artefact(path, "sae_tokens", kept_shard, {"run": run, "model": identity})
             start = 0
             for row in rows:
                 count = int(chosen.counts[row])
-                values[offsets[row] : offsets[row] + count] = shard[start : start + count]
+                values[offsets[row] : offsets[row] + count] = shard[0][start : start + count]
+                massive[offsets[row] : offsets[row] + count] = shard[1][start : start + count]
                 start += count
             bar.update(int(lengths[rows].sum()))
     text = np.repeat(np.arange(len(lengths)), chosen.counts)
-    massive = find_massive(values)
     ordinary = ~massive
     return TokenActivations(
         values if not bool(massive.any()) else values[ordinary],
@@ -160,29 +162,25 @@ def token_activations(
     )
 
 
-def find_massive(values: Float[Tensor, "n d_model"]) -> Tensor:
-    """Which rows have a norm above ten times the median, [n] booleans.
+def _read(
+    reader: HookReader, chosen: TrainingTexts, rows: IntArray, tokens: int, alike: IntArray
+) -> tuple[Tensor, Tensor]:
+    """Vectors of the tokens that count, text after text, and which of them are outliers in their texts.
 
-    Example:
-        >>> find_massive(torch.tensor([[1.0], [2.0], [1.0], [200.0]])).tolist()
-        [False, False, False, True]
+    Only rows that are `alike` share a pass.
     """
-    norms = values.norm(dim=1)
-    massive: Tensor = norms > MASSIVE * norms.median()
-    return massive
-
-
-def _read(reader: HookReader, chosen: TrainingTexts, rows: IntArray, tokens: int, alike: IntArray) -> Tensor:
-    """Vectors of the tokens that count, text after text; only rows that are `alike` share a pass."""
-    parts = []
+    parts, massive = [], []
     for part in batches(np.array([len(chosen.tokenized[r]) for r in rows]), "auto", tokens, alike=alike):
         ids, mask = pad([chosen.tokenized[r].ids for r in rows[part]])
         counted = mask.clone()
         for i, row in enumerate(rows[part]):
             counted[i, : int(chosen.first[row])] = False
         (stream,) = reader.read(ids, mask, [Tensor.float])
+        judged = judged_tokens([len(chosen.tokenized[r]) for r in rows[part]], ids.shape[1]).to(stream.device)
+        found = find_outliers(token_norms(stream), judged)
         parts.append(stream[counted.to(stream.device)].cpu())
-    return torch.cat(parts)
+        massive.append(found.cpu()[counted])
+    return torch.cat(parts), torch.cat(massive)
 
 
 def _shards(lengths: IntArray) -> list[slice]:
@@ -202,14 +200,15 @@ def _run_identity(model: HookedModel, identity: Mapping[str, Any], chosen: Train
             "ids": ids,
             "first": chosen.first.tolist(),
             "hook": name,
+            "outlier_factor": OUTLIER_FACTOR,
         }
     )
 
 
-def _load(path: Path, run: str, model: Mapping[str, Any]) -> Tensor:
+def _load(path: Path, run: str, model: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     tensors, described = load_artefact(path, "sae_tokens")
     if described.get("run") != run:
         differing = identity_differences(described.get("model", {}), model)
         what = "; ".join(differing) if differing else "other texts, layer, tokenizer or settings"
         raise ValueError(f"{path} belongs to another run ({what}); use another folder, or delete it")
-    return tensors["values"]
+    return tensors["values"], tensors["massive"].bool()

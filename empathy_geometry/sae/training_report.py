@@ -26,7 +26,7 @@ class TrainingReport:
         n_texts: Texts whose tokens trained.
         n_tokens: Different tokens that trained; a few hundred do not train a dictionary.
         n_held_out: Tokens of held-out scenarios, for `explained_held_out`.
-        n_massive: Tokens left out because their norm exceeds ten times the median.
+        n_massive: Tokens left out because their norm exceeds twenty times the median of their text.
         n_samples: Tokens shown, repetitions counted.
         explained: Share of the variance of training tokens that is reconstructed.
         explained_held_out: The same on held-out scenarios; None where none were held out.

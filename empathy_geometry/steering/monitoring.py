@@ -14,6 +14,8 @@ from torch import Tensor
 
 from empathy_geometry.activations.batching import batches
 from empathy_geometry.activations.hook_reader import HookReader
+from empathy_geometry.activations.outlier_tokens import find_outliers, token_norms
+from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice, rows_named
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -44,8 +46,9 @@ class TokenScores:
         tokens: What each token adds to the text, [n_texts][n_tokens]; "" before the end of a character that takes
             several tokens.
         scores: Score at each token, [n_texts][n_tokens].
-        counted: Which scores mean something, [n_texts][n_tokens]: not the first position, whose stream is an attention
-            sink of huge norm whatever the text is, and not special tokens. The others are shown without colour.
+        counted: Which scores mean something, [n_texts][n_tokens]: not outlier tokens (the first position, whose stream
+            is an attention sink of huge norm whatever the text is, and others of outlying norm, see
+            `activations.outlier_tokens`), and not special tokens. The others are shown without colour.
         spans: (start, stop) of what was written or counts as the response, in tokens.
         scorer: What scored.
         units: Unit of the scores.
@@ -181,18 +184,28 @@ def token_scores(
         hook.check_fits(model)
     name = hook_name(model, read.layer, read.site)
     scores: list[FloatArray] = [np.empty(0)] * len(rows)
+    ordinary: list[BoolArray] = [np.empty(0, dtype=bool)] * len(rows)
     order = np.argsort([-len(row) for row in rows], kind="stable")
     widths = np.array([len(rows[i]) for i in order])
     alike = BehaviourLengths.of(model).alike_rows(widths)
     for run in batches(widths, batch_size, _TOKENS_A_PASS, alike=alike):
         batch = order[run]
         ids, mask = pad([rows[i] for i in batch])
+        judged = judged_tokens([len(rows[i]) for i in batch], ids.shape[1])
+
+        def read_tokens(stream: Tensor, judged: Tensor = judged) -> tuple[Tensor, Tensor]:
+            return read.score(stream), find_outliers(token_norms(stream), judged.to(stream.device))
+
         with torch.no_grad(), _steered(model, hook, rows, spans, batch), HookReader(model, [name]) as reader:
-            (found,) = reader.read(ids, mask, [read.score])
+            ((found, outliers),) = reader.read(ids, mask, [read_tokens])
         for r, i in enumerate(batch):
             scores[i] = found[r, : len(rows[i])].double().cpu().numpy()
+            ordinary[i] = ~outliers[r, : len(rows[i])].cpu().numpy()
     special = set(model.tokenizer.all_special_ids)
-    counted = tuple(np.array([t > 0 and token not in special for t, token in enumerate(row)]) for row in rows)
+    counted = tuple(
+        np.array([t > 0 and token not in special for t, token in enumerate(row)]) & ordinary[i]
+        for i, row in enumerate(rows)
+    )
     pooled = np.concatenate([s[c] for s, c in zip(scores, counted, strict=True)])
     centre = read.centre if read.centre is not None else float(np.median(pooled)) if pooled.size else 0.0
     return TokenScores(

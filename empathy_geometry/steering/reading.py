@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.activations.batching import batches
+from empathy_geometry.activations.outlier_tokens import ordinary_mean
 from empathy_geometry.activations.prefix_cache import HOOKED, keeping_obstacle
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -36,7 +37,8 @@ class Reading:
 
     Attributes:
         nll: Negative log-likelihood of each new token given all before it, in nats; one tensor [n_new] a row.
-        projections: Mean projection of the new tokens' residual stream on a direction, [n]; None without one.
+        projections: Mean projection of the new tokens' residual stream on a direction, outlier tokens among them left
+            out, [n]; None without one.
     """
 
     nll: tuple[Float[Tensor, "n_new"], ...]
@@ -168,7 +170,7 @@ def _read_batch(
             row_of[left] = which
             left = left[[len(batch[i][1]) > stop for i in left]]
             start = stop
-    return [torch.cat(parts) for parts in losses], [torch.cat(parts).mean(0) for parts in streams if parts]
+    return [torch.cat(parts) for parts in losses], [ordinary_mean(torch.cat(parts)) for parts in streams if parts]
 
 
 def _end_of_stretch(

@@ -1,6 +1,7 @@
 """Batched equals one by one, for random ragged texts, on every model type, with and without shared prefixes."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tiny_models import KINDS, tiny_model
 
 import empathy_geometry as eg
+from empathy_geometry.activations import outlier_tokens as outlier_rule
 from empathy_geometry.models.loading import SITES
 from empathy_geometry.models.tokens import pad, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -23,6 +25,8 @@ pieces = st.one_of(
     st.characters(codec="utf-8", exclude_characters="\x11\x12"),
 )
 words = st.lists(pieces, min_size=1, max_size=10).map("".join).filter(lambda text: bool(text.strip()))
+# The factor itself, at which tiny models have no outliers, and one at which many tokens are.
+factors = st.sampled_from([outlier_rule.OUTLIER_FACTOR, 1.1])
 positions = st.sampled_from(
     ["last", "mean", "response_mean", "response_quartiles", 0, -1, lambda text: [0, text.start, text.stop - 1]]
 )
@@ -58,6 +62,8 @@ def _extract(kind: Any, texts: LabeledTexts, **options: Any) -> eg.Activations:
     chat_template=st.booleans(),
     share_prefixes=st.sampled_from([True, False, "auto"]),
     batch_size=st.one_of(st.just("auto"), st.integers(1, 5)),
+    outlier_tokens=st.sampled_from(["leave_out", "keep"]),
+    factor=factors,
 )
 def test_batches_and_shared_prefixes_change_nothing(
     kind: Any,
@@ -67,27 +73,39 @@ def test_batches_and_shared_prefixes_change_nothing(
     chat_template: bool,
     share_prefixes: Any,
     batch_size: Any,
+    outlier_tokens: Any,
+    factor: float,
 ) -> None:
-    options: dict[str, Any] = {"position": position, "site": site, "chat_template": chat_template}
-    found = _extract(kind, texts, share_prefixes=share_prefixes, batch_size=batch_size, **options)
-    expected = _extract(kind, texts, share_prefixes=False, batch_size=1, **options)
+    options: dict[str, Any] = {
+        "position": position,
+        "site": site,
+        "chat_template": chat_template,
+        "outlier_tokens": outlier_tokens,
+    }
+    with patch.object(outlier_rule, "OUTLIER_FACTOR", factor):
+        found = _extract(kind, texts, share_prefixes=share_prefixes, batch_size=batch_size, **options)
+        expected = _extract(kind, texts, share_prefixes=False, batch_size=1, **options)
     _close(found.values, expected.values)
+    assert found.left_out is not None
+    assert expected.left_out is not None
+    assert found.left_out.tolist() == expected.left_out.tolist()
     assert found.token_embeddings is not None
     assert expected.token_embeddings is not None
     _close(found.token_embeddings, expected.token_embeddings)
 
 
 @settings(max_examples=25, deadline=None)
-@given(kind=st.sampled_from(KINDS), texts=labelled(), position=positions)
-def test_one_by_one_equals_run_with_cache(kind: Any, texts: LabeledTexts, position: Any) -> None:
+@given(kind=st.sampled_from(KINDS), texts=labelled(), position=positions, factor=factors)
+def test_one_by_one_equals_run_with_cache(kind: Any, texts: LabeledTexts, position: Any, factor: float) -> None:
     """`run_with_cache` on each text alone, pooled by `from_cache`, is the independent way to the same numbers."""
     model = tiny_model(kind)
-    found = _extract(kind, texts, position=position)
-    for i, text in enumerate(tokenize(model, texts)):
-        with torch.no_grad():
-            _, cache = model.run_with_cache(torch.tensor([text.ids]))
-        alone = eg.Activations.from_cache(cache, ["x"], ["g"], position=position, tokenized=[text])
-        _close(found.values[i], alone.values[0])
+    with patch.object(outlier_rule, "OUTLIER_FACTOR", factor):
+        found = _extract(kind, texts, position=position)
+        for i, text in enumerate(tokenize(model, texts)):
+            with torch.no_grad():
+                _, cache = model.run_with_cache(torch.tensor([text.ids]))
+            alone = eg.Activations.from_cache(cache, ["x"], ["g"], position=position, tokenized=[text])
+            _close(found.values[i], alone.values[0])
 
 
 @settings(max_examples=25, deadline=None)
