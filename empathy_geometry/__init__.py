@@ -1,6 +1,7 @@
 """Does a language model represent a concept, in how many dimensions, how far can it be steered?"""
 
 from empathy_geometry import datasets, dimensionality, pitfalls, plots, similarity
+from empathy_geometry.activations.dominance import DominantScenarioWarning
 from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
@@ -73,6 +74,7 @@ __all__ = [
     "CosineWarning",
     "Crossings",
     "DepthProfile",
+    "DominantScenarioWarning",
     "Erasure",
     "Estimate",
     "Evaluation",

@@ -60,13 +60,14 @@ def dimensionality_of_activations(
     check_choice(null, "null", ("neutral", None))
     x = activations.layer(layer, pos=pos)
     labels, groups = activations.labels, activations.groups
-    differences, _ = paired_differences(x, labels, groups, positive=positive, negative=negative)
+    differences, names = paired_differences(x, labels, groups, positive=positive, negative=negative)
     generator = as_rng(rng)
     reference = None
     if null is not None:
         reference, _ = neutral_differences(x, labels, groups, negative=negative, rng=generator)
     found = dimensionality(
         differences,
+        names=names,
         null_differences=reference,
         center=center,
         level=level,

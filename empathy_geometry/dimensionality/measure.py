@@ -4,17 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from empathy_geometry.activations.dominance import warn_of_dominance
 from empathy_geometry.dimensionality.measurement import Measurement
 from empathy_geometry.dimensionality.rarefaction import check_sizes
 from empathy_geometry.dimensionality.result import Dimensionality
 from empathy_geometry.dimensionality.spectrum import check_differences, gram, subset
-from empathy_geometry.foundation._types import ArrayLike, Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Seed
+from empathy_geometry.foundation._validation import as_names, as_rng
 
 
 def dimensionality(
     differences: ArrayLike,
     *,
+    names: LabelsLike | None = None,
     null_differences: ArrayLike | None = None,
     center: bool = False,
     level: float = 0.95,
@@ -31,6 +33,7 @@ def dimensionality(
     Args:
         differences: One paired difference (concept minus neutral) for each scenario, [n, d_model]; see
             `pairing.paired_differences`. Raw activations would measure topic.
+        names: Of the scenarios, for notes about single ones; None numbers the rows.
         null_differences: Differences without the concept (neutral minus neutral, or a control concept), [m, d_model].
             They become `.null`, cut to the same n, and the noise against which components are counted. Without them
             noise is taken to be alike in all directions, which that of activations is not: the three counts are then
@@ -40,6 +43,9 @@ def dimensionality(
         n_resamples: Blocks of scenarios that the jackknife leaves out in turn (single scenarios where n allows).
         sizes: Of the rarefaction; None takes about eight from 10 to n.
         rng: Seed or generator.
+
+    Warns:
+        DominantScenarioWarning: a scenario carries more than a fifth of the second moment.
 
     Raises:
         ValueError: fewer than 12 differences, widths that differ, or rows that are not finite or all equal.
@@ -54,6 +60,7 @@ def dimensionality(
         (3.0, 3.0)
     """
     x = check_differences(differences, at_least=12)
+    scenarios = np.arange(len(x)) if names is None else as_names(names, "names", len(x))
     generator = as_rng(rng)
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level}; try 0.95")
@@ -76,5 +83,7 @@ def dimensionality(
         m = min(len(x), len(g) - len(x))
         chosen = len(x) + np.sort(generator.permutation(len(g) - len(x))[:m])
         alone = Measurement(subset(g, chosen), m, x.shape[1], center, level, n_resamples, generator)
-        null = alone.result(tuple(s for s in chosen_sizes if s <= m) or (m,), None, seed)
-    return measure.result(chosen_sizes, null, seed)
+        null = alone.result(tuple(s for s in chosen_sizes if s <= m) or (m,), None, seed, chosen - len(x))
+    found = measure.result(chosen_sizes, null, seed, scenarios)
+    warn_of_dominance(found.dominant, "the dimensionality", stacklevel=2)
+    return found

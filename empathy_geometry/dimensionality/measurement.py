@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from empathy_geometry.activations.dominance import dominant_scenarios
 from empathy_geometry.dimensionality.hard_threshold import hard_threshold_rank
 from empathy_geometry.dimensionality.parallel import exchange_share, isotropic_share, parallel_count
 from empathy_geometry.dimensionality.participation import corrected_participation, mean_share, naive_participation
@@ -46,7 +47,9 @@ class Measurement:
         self.noise = _centred_apart(g, n) if center else g
         self.shrinkage = shrinkage_of(self.noise[n:, n:], d_model) if len(g) > n else None
 
-    def result(self, sizes: tuple[int, ...], null: Dimensionality | None, seed: int | None) -> Dimensionality:
+    def result(
+        self, sizes: tuple[int, ...], null: Dimensionality | None, seed: int | None, names: np.ndarray
+    ) -> Dimensionality:
         """Every estimate with its interval."""
         spectrum = second_moment_spectrum(self.raw, center=self.center)
         parts = [subset(self.raw, rows) for rows in self.blocks]
@@ -91,6 +94,7 @@ class Measurement:
             d_model=self.d_model,
             center=self.center,
             seed=seed,
+            dominant=dominant_scenarios(np.diag(centred(self.raw) if self.center else self.raw), names),
         )
 
     def _estimate(self, value: float, exact: float, left_out: list[float], name: str, scale: Scale) -> Estimate:

@@ -1,9 +1,11 @@
 """What `dimensionality` returns."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from empathy_geometry.activations.dominance import dominance_note
 from empathy_geometry.dimensionality.rarefaction import Rarefaction
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
@@ -48,6 +50,8 @@ class Dimensionality:
         d_model: Width.
         center: Whether the mean difference was subtracted.
         seed: Of the resampling; None if a generator was passed.
+        dominant: Scenarios that carry more than a fifth of the second moment each, with their shares; the numbers are
+            then about them.
     """
 
     participation_ratio: Estimate
@@ -65,6 +69,7 @@ class Dimensionality:
     d_model: int
     center: bool
     seed: int | None
+    dominant: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         moment = "centred" if self.center else "uncentred"
@@ -74,6 +79,8 @@ class Dimensionality:
             null = "" if self.null is None else str(getattr(self.null, name))
             lines.append(f"{title:<29}{getattr(self, name)!s:<26}{null}".rstrip())
         lines.append(f"{'  p, labels swapped':<29}{self.mean_share_pvalue:.3f}")
+        if self.dominant:
+            lines.append(f"note: {dominance_note(self.dominant)}")
         return "\n".join([*lines, "Rarefaction", str(self.rarefaction)])
 
     def _repr_html_(self) -> str:
@@ -81,9 +88,10 @@ class Dimensionality:
         for name, title in _ROWS:
             null = {} if self.null is None else {f"null (n = {self.null.n})": getattr(self.null, name)}
             rows.append({"": title, "estimate": getattr(self, name), **null})
-        return html_table(
-            str(self).splitlines()[0], rows, notes=[f"share, p with labels swapped: {self.mean_share_pvalue:.3f}"]
-        )
+        notes = [f"share, p with labels swapped: {self.mean_share_pvalue:.3f}"]
+        if self.dominant:
+            notes.append(dominance_note(self.dominant))
+        return html_table(str(self).splitlines()[0], rows, notes=notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON; a ratio that is not bounded is None."""

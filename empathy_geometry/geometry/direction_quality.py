@@ -1,11 +1,13 @@
 """How far a direction can be trusted: reliability over scenarios, and lengths by which to count alpha."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
+from empathy_geometry.activations.dominance import dominant_scenarios
 from empathy_geometry.activations.outlier_tokens import mean_norm
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.geometry.direction_methods import Method, fit_vector
@@ -24,12 +26,14 @@ class DirectionQuality:
         opposed: Fraction of scenarios whose difference points the other way (projection below zero on the direction
             of the other scenarios). Both predict whether steering works (Tan et al. 2024; Braun et al. 2025).
         n_scenarios: Scenarios behind these numbers.
+        dominant: Scenarios whose difference carries more than a fifth of the second moment of all, with their shares.
     """
 
     reliability: float | None
     agreement: float | None
     opposed: float | None
     n_scenarios: int
+    dominant: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
@@ -59,6 +63,8 @@ def measure_quality(
             cosines.append(float(a @ b / scale))
     agreement, projections = [], []
     shared = np.intersect1d(up_groups, down_groups)
+    differences = {g: up[up_groups == g].mean(axis=0) - down[down_groups == g].mean(axis=0) for g in shared}
+    squares = np.array([float(d @ d) for d in differences.values()])
     for fold in _scenario_folds(shared, rng):
         out_up, out_down = np.isin(up_groups, fold), np.isin(down_groups, fold)
         if min((~out_up).sum(), (~out_down).sum()) < 2:
@@ -66,7 +72,7 @@ def measure_quality(
         direction = fit_vector(method, up[~out_up], down[~out_down])
         length = np.linalg.norm(direction)
         for g in fold:
-            difference = up[up_groups == g].mean(axis=0) - down[down_groups == g].mean(axis=0)
+            difference = differences[g]
             own = np.linalg.norm(difference)
             if own > 0 and length > 0:
                 agreement.append(float(difference @ direction / (own * length)))
@@ -76,6 +82,7 @@ def measure_quality(
         float(np.mean(agreement)) if agreement else None,
         float(np.mean(np.array(projections) < 0)) if projections else None,
         len(names),
+        dominant_scenarios(squares, shared),
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from empathy_geometry.activations.dominance import warn_of_dominance
 from empathy_geometry.activations.pairing import paired_means, rows_of_classes
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer
@@ -322,6 +323,8 @@ def _from_classes(
             "the classes have the same mean, so there is no direction; are positive and negative the same rows?"
         )
     unit = vector / norm
+    quality = measure_quality(method, up, down, up_groups, down_groups)
+    warn_of_dominance(quality.dominant, "the direction", stacklevel=3)
     return cls(
         torch.as_tensor(unit, dtype=torch.float32),
         norm,
@@ -329,7 +332,7 @@ def _from_classes(
         layer,
         scales=measure_scales(method, up, down, up_groups, down_groups, unit),
         class_means={"positive": float((up @ unit).mean()), "negative": float((down @ unit).mean())},
-        quality=measure_quality(method, up, down, up_groups, down_groups),
+        quality=quality,
         baseline=_hash(down),
     )
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy.linalg import subspace_angles
 from torch import Tensor
 
+from empathy_geometry.activations.dominance import dominant_scenarios, warn_of_dominance
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import FloatArray, Layer
@@ -180,9 +181,10 @@ class Subspace:
         else:
             if positive is None or negative is None:
                 raise ValueError("method='pairs' needs positive=... and negative=...")
-            rows, _ = paired_differences(
+            rows, names = paired_differences(
                 x, activations.labels, activations.groups, positive=positive, negative=negative
             )
+            warn_of_dominance(dominant_scenarios((rows**2).sum(axis=1), names), "the subspace", stacklevel=2)
             found = _decompose(rows, rank, variance, "pairs", layer)
         identity = {} if activations.provenance is None else dict(activations.provenance.model)
         return cls(found.basis, found.explained, found.method, layer, activations.site, identity)
