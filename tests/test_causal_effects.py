@@ -86,6 +86,20 @@ def test_every_effect_has_an_interval_and_its_controls(result):
             assert len(row.controls["shuffled labels"]) == 20
 
 
+def test_the_table_shows_the_range_of_all_draws_of_a_control(result):
+    lines = str(result).splitlines()
+    for row in result.rows:
+        line = next(
+            x for x in lines if row.direction in x and row.test in x and row.readout in x and row.operation in x
+        )
+        for kind, values in row.controls.items():
+            low, middle, high = np.percentile(values, [5, 50, 95])
+            shown = f"{values[0]:.3f}" if len(values) == 1 else f"{middle:.3f} [{low:.3f}, {high:.3f}]"
+            assert f"{kind} {shown}" in line
+            if kind == "isotropic":
+                assert len(np.unique(values)) > 1
+
+
 def test_the_markers_that_were_planted_are_found_in_the_data(planted, result):
     more, less = planted[1].markers["first"]
     up, down = result.markers["drives"]

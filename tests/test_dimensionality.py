@@ -13,7 +13,7 @@ from empathy_geometry.dimensionality import (
     rarefaction,
 )
 from empathy_geometry.dimensionality.hard_threshold import marchenko_pastur_median
-from empathy_geometry.dimensionality.parallel import isotropic_share
+from empathy_geometry.dimensionality.parallel import isotropic_share, parallel_count
 from empathy_geometry.dimensionality.ranks import components_for
 
 SPECTRUM = 1 / np.arange(1, 2049)
@@ -187,3 +187,18 @@ def test_bartlett_draws_match_plain_ones(n, d):
         tops.append(np.linalg.norm(x, 2) ** 2 / (lengths**2).sum())
     drawn = isotropic_share(lengths, d, quantile=0.5, n_draws=300, rng=rng)
     assert drawn == pytest.approx(np.median(tops), rel=0.03)
+
+
+@pytest.mark.parametrize("rank", [4, 8])
+def test_parallel_analysis_counts_no_noise_after_what_it_took_out(rank):
+    """Noise of few rows gives its first component a larger share than noise of all rows: the share must grow."""
+    n, d = 14, 40
+    rng = np.random.default_rng(rank)
+    share = isotropic_share(np.ones(n), d, quantile=0.95, n_draws=200, rng=rng)
+    counts = []
+    for _ in range(60):
+        x = rng.standard_normal((n, d))
+        # Each component is larger than all after it together, so that none hides the next.
+        x[:, :rank] += 30 * 3.0 ** np.arange(rank) * np.linalg.qr(rng.standard_normal((n, n)))[0][:, :rank]
+        counts.append(parallel_count(np.linalg.svd(x, compute_uv=False) ** 2 / n, share, d))
+    assert np.mean(np.array(counts) == rank) > 0.8, counts

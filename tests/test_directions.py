@@ -5,10 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.covariance import ledoit_wolf_shrinkage
 
 import empathy_geometry as eg
 from empathy_geometry.geometry.cosine import CosineWarning, cosine
-from empathy_geometry.geometry.direction_methods import METHODS
+from empathy_geometry.geometry.direction_methods import METHODS, fit_vector
 
 D = 24
 
@@ -133,3 +134,21 @@ def test_bad_input_is_named():
     lonely = acts[np.arange(1, len(acts))]
     with pytest.raises(ValueError, match="only one"):
         eg.ConceptDirection.from_activations(lonely, positive="warm", negative="plain", layer=5, method="pairs")
+
+
+def test_lda_is_the_shrunk_discriminant_and_no_other_method_is():
+    acts, _ = planted(gap=2.0)
+    up, down = acts.where(label="warm").layer(5).double().numpy(), acts.where(label="plain").layer(5).double().numpy()
+    both = np.concatenate([up, down])
+    sd = both.std(axis=0)
+    z, within = (both - both.mean(axis=0)) / sd, np.concatenate([up - up.mean(axis=0), down - down.mean(axis=0)]) / sd
+    s = ledoit_wolf_shrinkage(z)
+    sigma = (1 - s) * within.T @ within / len(within) + s * (within**2).mean() * np.eye(D)
+    expected = np.linalg.solve(sigma, (up.mean(axis=0) - down.mean(axis=0)) / sd) / sd
+    expected /= np.linalg.norm(expected)
+    found = eg.ConceptDirection.from_lda(acts.where(label="warm").layer(5), acts.where(label="plain").layer(5), layer=5)
+    assert float(found.vector.double() @ torch.tensor(expected)) == pytest.approx(1, abs=1e-6)
+    kinds = ("mean_difference", "pairs", "pca", "ridge", "logistic")
+    for kind in kinds:
+        other = fit_vector(kind, up, down)
+        assert other @ expected / np.linalg.norm(other) < 0.999, kind

@@ -11,9 +11,10 @@ from sklearn.preprocessing import StandardScaler
 from test_permutation import Foreign
 
 from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.baselines import text_baselines
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
-from empathy_geometry.evaluation.metrics import auroc
+from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d_prime
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, grouped_folds
@@ -188,3 +189,29 @@ def test_nan_is_refused():
     X[3, 2] = np.nan
     with pytest.raises(ValueError, match=r"1 of 20 rows \(first: row 3\)"):
         cross_validate(Probe("ridge"), X, y, groups=groups)
+
+
+def test_every_interval_counts_the_shared_training_rows():
+    """Of noise in many dimensions the variance nearly doubles; each estimate must be told, the baselines' their own."""
+    X, y, groups = pairs(20, 60, strength=0.5)
+    texts = [f"{('oh', 'well', 'so')[k % 3]} row{k % 7} {'a' * (k % 5)}" for k in range(40)]
+    found = cross_validate(Probe("ridge"), X, y, groups=groups, texts=texts)
+    words = text_baselines(texts, y, groups=groups, folds=found.folds, which=("first_word", "tfidf", "length"))
+    inflation, theirs = found.variance_inflation, {name: b.inflation for name, b in words.items()}
+    assert inflation > 1.2
+    assert max(theirs.values()) > 1.05
+    options = {"groups": groups, "inflation": inflation}
+    expected = {
+        "auroc": auroc(found.scores, y, **options),
+        "macro_auroc": auroc(found.scores, y, **options),
+        "d_prime": d_prime(found.scores, y, **options),
+        "accuracy": accuracy(found.predicted, found.labels, **options),
+    }
+    for name, estimate in expected.items():
+        assert getattr(found, name) == estimate, name
+    for name, b in words.items():
+        assert found.baselines[name] == auroc(b.scores, y, groups=groups, inflation=b.inflation), name
+    excesses = auroc_excess(
+        found.scores, {name: b.scores for name, b in words.items()}, y, **options, baseline_inflation=theirs
+    )
+    assert found.excesses == excesses

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
 
 from empathy_geometry.evaluation.metrics import (
     accuracy,
@@ -185,3 +187,70 @@ def test_bad_input_is_refused(call, message):
 def test_one_group_per_class_has_no_interval():
     found = auroc([0.0, 2.0, 1.0, 3.0], [0, 0, 1, 1], groups=["a", "a", "b", "b"])
     assert (found.low, found.high) == (None, None)
+
+
+def noisy(seed=6, n_groups=40):
+    rng = np.random.default_rng(seed)
+    y, groups = np.tile([0, 1], n_groups), np.repeat(np.arange(n_groups), 2)
+    return rng.normal(size=2 * n_groups) + y, rng.normal(size=2 * n_groups) + 0.5 * y, y, groups
+
+
+def test_excess_over_scores_that_know_nothing_is_as_uncertain_as_the_scores():
+    scores, _, y, groups = noisy()
+    found = auroc_excess(scores, {"none": np.zeros(80)}, y, groups=groups, inflation=1.8)["none"]
+    own = auroc(scores, y, groups=groups, inflation=1.8)
+    assert (found.low, found.high) == pytest.approx((own.low - 0.5, own.high - 0.5))
+    assert own.high - own.low > 1.2 * (auroc(scores, y, groups=groups).high - auroc(scores, y, groups=groups).low)
+
+
+def test_excess_of_perfect_scores_is_as_uncertain_as_the_baseline():
+    """The scores' own end is the exact bound; the baseline's is that of its own interval, inflation and all."""
+    _, baseline, y, groups = noisy()
+    for factor in (1.0, 1.8):
+        found = auroc_excess(
+            y.astype(float),
+            {"b": baseline, "other": baseline},
+            y,
+            groups=groups,
+            inflation=1.5,
+            baseline_inflation={"b": factor},
+        )
+        theirs = auroc(baseline, y, groups=groups, inflation=factor)
+        down = np.hypot(1 - 0.025 ** (1 / 40), theirs.high - theirs.value)
+        assert found["b"].low == pytest.approx(found["b"].value - down)
+        assert found["b"].high == pytest.approx(found["b"].value + theirs.value - theirs.low)
+        plain = auroc(baseline, y, groups=groups)
+        assert found["other"].high == pytest.approx(found["other"].value + plain.value - plain.low)
+
+
+def test_excess_of_related_scores_is_better_known():
+    """For AUROCs away from the ends the interval is nearly that of the difference of placements (DeLong)."""
+    scores, baseline, y, groups = noisy(n_groups=400)
+    baseline = 0.8 * scores + 0.6 * baseline
+    found = auroc_excess(scores, {"b": baseline}, y, groups=groups)["b"]
+
+    def contributions(s):
+        placed = np.array([np.mean((a > s[y != c]) == (c == 1)) for a, c in zip(s, y, strict=True)])
+        return np.bincount(groups, (placed - placed[y == 1].mean()) / 400)
+
+    error = np.sqrt(400 / 399 * ((contributions(scores) - contributions(baseline)) ** 2).sum())
+    assert (found.high - found.low) / 2 == pytest.approx(1.966 * error, rel=0.03)
+
+
+def test_inflation_widens_the_jackknife_of_d_prime():
+    scores, _, y, groups = noisy()
+    plain, inflated = d_prime(scores, y, groups=groups), d_prime(scores, y, groups=groups, inflation=2.25)
+    assert inflated.value == plain.value
+    assert inflated.high - inflated.low == pytest.approx(1.5 * (plain.high - plain.low))
+    assert "x 2.25" in inflated.method
+
+
+def test_accuracy_of_single_rows_is_wilsons_interval_of_one_row_less():
+    """With one row a group the variance is p(1 - p)/(n - 1), so n - 1 rows count."""
+    right = np.arange(15) % 3 > 0
+    found = accuracy(right, np.ones(15, dtype=bool))
+    level = 2 * norm.sf(student.ppf(0.975, 14))  # statsmodels takes the normal quantile
+    expected = proportion_confint(14 * 2 / 3, 14, alpha=level, method="wilson")
+    assert (found.low, found.high) == pytest.approx(expected)
+    inflated = accuracy(right, np.ones(15, dtype=bool), inflation=2.0)
+    assert (inflated.low, inflated.high) == pytest.approx(proportion_confint(14 / 3, 7, alpha=level, method="wilson"))

@@ -176,3 +176,28 @@ def test_a_design_in_which_hardly_any_permutation_can_be_fitted_is_refused_and_s
     X = np.random.default_rng(0).normal(size=(400, 4))
     with pytest.raises(ValueError, match="use more folds"):
         permutation_test(Probe("ridge"), X, y, groups=np.arange(400), rng=0, folds=folds)
+
+
+def test_p_of_each_layer_counts_the_largest_over_layers():
+    X, y, groups = pairs(12, strength=0.6, layers=6)
+    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, rng=0)
+    for k, statistic in enumerate(found.layer_statistics):
+        largest = [max(found.layer_null[:, m]) for m in range(99)]
+        assert found.layer_pvalues[k] == (1 + sum(value >= statistic - 1e-9 for value in largest)) / 100
+    assert found.pvalue == found.layer_pvalues.min()
+    # Six layers of noise and one look: p of the best one alone would be far smaller.
+    alone = (1 + (found.layer_null >= found.layer_statistics[:, None]).sum(axis=1)) / 100
+    assert found.layer_pvalues.sum() > 1.5 * alone.sum()
+
+
+def test_permutations_that_reach_the_statistic_count():
+    """Of 16 arrangements of four pairs, the true one and its mirror image are read without error."""
+    _, y, groups = pairs(4)
+    X = np.where(y == 1, 1.0, -1.0)[:, None] + np.zeros((8, 3))
+    for statistic in ("auroc", "accuracy"):
+        found = permutation_test(
+            Probe("mean_difference"), X, y, groups=groups, n_permutations=400, rng=0, statistic=statistic, n_splits=4
+        )
+        assert found.statistic == 1
+        assert (found.null_distribution >= 1 - 1e-9).sum() > 20
+        assert found.pvalue == pytest.approx(2 / 16, abs=0.06)

@@ -9,6 +9,7 @@ from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
 from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.metrics import auroc_excess
 from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.controls import random_decoder, untrained
@@ -37,6 +38,26 @@ def test_the_true_features_agree_with_the_concept(found):
     assert found.probing.sparse[4].auroc.value > 0.98
     assert found.over_untrained[4].low > 0
     assert found.verdict == "supported"
+
+
+def test_differences_between_probes_count_the_shared_training_rows_of_both(found):
+    def against(own, name, other):
+        return auroc_excess(
+            own.scores,
+            {name: other.scores},
+            own.labels == "positive",
+            groups=own.groups,
+            inflation=own.variance_inflation,
+            baseline_inflation={name: other.variance_inflation},
+        )[name]
+
+    dense = found.probing.dense
+    for k, sparse in found.probing.sparse.items():
+        assert sparse.variance_inflation == 2  # a foreign estimator gets the largest
+        assert found.probing.shortfall[k] == against(dense, f"the {k}-sparse probe", sparse)
+    for k, without in found.untrained_probing.sparse.items():
+        expected = against(found.probing.sparse[k], "the untrained dictionary's", without)
+        assert found.over_untrained[k] == expected
 
 
 def test_the_planted_subspace_is_the_one_that_was_found(found):

@@ -46,3 +46,24 @@ def test_too_few_groups_for_inner_folds_say_so():
     data = classification(X, y, groups=groups)
     with pytest.raises(ValueError, match="lower inner_splits"):
         select(Probe("ridge"), data, np.arange(6), candidates(data, None), inner_splits=4, seed=0)
+
+
+def test_inner_folds_keep_scenarios_together():
+    """A layer that remembers scenarios looks perfect if rows of one scenario are on both sides, and is useless."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(24), 4)
+    y = groups % 2
+    memory = 5 * np.eye(24)[groups]
+    honest = 0.2 * rng.normal(size=(96, 24))
+    honest[:, 0] = y + 0.8 * rng.normal(size=24)[groups]
+    data = classification(np.stack([memory, honest], axis=1), y, groups=groups)
+    together = select(Probe("ridge"), data, np.arange(96), candidates(data, None), inner_splits=4, seed=0)
+    assert together == Candidate(0, 1)
+    apart = classification(np.stack([memory, honest], axis=1), y, groups=None)
+    assert select(Probe("ridge"), apart, np.arange(96), candidates(apart, None), inner_splits=4, seed=0).layer == 0
+
+
+def test_of_equal_candidates_the_first_wins():
+    X, y, groups = pairs(10, 4, strength=2.0)
+    data = classification(np.stack([np.ones_like(X), X, X, X], axis=1), y, groups=groups)
+    assert select(Probe("ridge"), data, np.arange(20), candidates(data, None), inner_splits=4, seed=0).layer == 1

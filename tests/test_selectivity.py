@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from planted import pairs
+from sklearn.dummy import DummyClassifier
 from test_permutation import Foreign
 
 from empathy_geometry.evaluation.cross_validation import cross_validate
@@ -52,3 +53,43 @@ def test_intervals_count_that_scenarios_train_each_others_probe():
     assert evaluation.variance_inflation > 1.1
     assert found.accuracy.low == pytest.approx(evaluation.accuracy.low)
     assert "shared training rows" in found.selectivity.method
+
+
+class MajorityVote(DummyClassifier):
+    """Predicts the more frequent class of the training rows, whatever the rows are."""
+
+    def decision_function(self, X):
+        return np.zeros(len(X))
+
+
+def test_control_labels_are_as_frequent_as_the_classes():
+    y, groups = np.arange(400) % 5 == 0, np.arange(400)
+    X = np.random.default_rng(0).normal(size=(400, 2))
+    found = selectivity(MajorityVote(), X, y.astype(int), groups=groups, types=groups // 2, rng=0)
+    assert found.accuracy.value == pytest.approx(0.8)
+    assert found.control_accuracies.mean() == pytest.approx(0.8, abs=0.02)
+    assert abs(found.selectivity.value) < 0.02
+
+
+def test_selectivity_is_over_all_control_sets_and_scenarios():
+    X, y, groups = pairs(25, 6, strength=2.0)
+    found = selectivity(Probe("ridge"), X, y, groups=groups, types=groups % 8, n_controls=9, rng=0)
+    assert len(np.unique(found.control_accuracies)) > 2
+    assert found.selectivity.value == pytest.approx(found.accuracy.value - found.control_accuracies.mean())
+    assert found.selectivity.n_groups == 25
+    more = selectivity(Probe("ridge"), X, y, groups=groups, types=groups % 8, n_controls=9, rng=1)
+    assert not np.array_equal(more.control_accuracies, found.control_accuracies)
+
+
+def test_copies_of_rows_do_not_narrow_the_interval():
+    X, y, groups = pairs(25, 6, strength=1.0)
+    types = np.arange(50) % 8
+
+    def width(k):
+        copy = lambda a: np.repeat(a, k, axis=0)  # noqa: E731
+        found = selectivity(
+            Probe("mean_difference"), copy(X), copy(y), groups=copy(groups), types=copy(types), n_controls=5, rng=0
+        ).selectivity
+        return found.high - found.low
+
+    assert width(3) == pytest.approx(width(1), rel=0.02)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.covariance import ledoit_wolf_shrinkage
 
 from empathy_geometry import ConceptDirection, Probe
 from empathy_geometry.activations.pooled import Activations
@@ -203,3 +204,51 @@ X = np.random.default_rng(0).standard_normal((20, 4))
 def test_bad_input_is_explained(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_interval_of_a_mahalanobis_cosine_is_over_scenarios_so_copies_of_rows_add_nothing():
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((40, 5)) * [3, 1, 1, 1, 1], rng.standard_normal((2, 5))
+    once = mahalanobis_cosine(w[0], w[1], x, groups=np.arange(40))
+    many = mahalanobis_cosine(w[0], w[1], np.repeat(x, 5, axis=0), groups=np.repeat(np.arange(40), 5))
+    assert (many.value, many.low, many.high) == pytest.approx((once.value, once.low, once.high))
+    z = np.arctanh([np.corrcoef(np.delete(x, g, axis=0) @ w.T, rowvar=False)[0, 1] for g in range(40)])
+    error = np.sqrt(39 / 40 * ((z - z.mean()) ** 2).sum())
+    width = np.arctanh(once.high) - np.arctanh(once.low)
+    assert 2.02 * error < width / 2 < 2.6 * error  # Student's quantile with at most 39 df
+    assert np.arctanh(once.high) + np.arctanh(once.low) == pytest.approx(2 * np.arctanh(once.value))
+
+
+def crossnobis_by_its_formula(x, y, groups, shrinkage):
+    """Leave one group out: explicit covariances in d_model dimensions."""
+    gaps, variances = [], []
+    for g in range(6):
+        train, test = groups != g, groups == g
+
+        def noise(part):
+            return np.concatenate([x[part & (y == k)] - x[part & (y == k)].mean(axis=0) for k in (0, 1)])
+
+        def gap(part):
+            return x[part & (y == 1)].mean(axis=0) - x[part & (y == 0)].mean(axis=0)
+
+        z, s = noise(train), shrinkage(noise(train))
+        sigma = (1 - s) * z.T @ z / len(z) + s * (z**2).mean() * np.eye(x.shape[1])
+        w = np.linalg.solve(sigma, gap(train))
+        w = w / (w @ gap(train))
+        gaps.append(w @ gap(test))
+        variances.append(((noise(test) @ w) ** 2).sum() / (test.sum() - 2))
+    return np.mean(gaps) / np.mean(variances)
+
+
+def test_crossnobis_equals_its_formula_with_the_variance_of_held_out_rows():
+    rng = np.random.default_rng(4)
+    d, groups, y = 30, np.repeat(np.arange(6), 8), np.tile([0, 1], 24)
+    x = rng.standard_normal((48, d)) * np.linspace(4, 0.2, d) + 0.5 * rng.standard_normal((6, d))[groups]
+    x[y == 1, :3] += 2
+    # As many folds as groups: each is one group, whatever the seed.
+    found = crossnobis(x, y, groups=groups, n_splits=6)
+    expected = crossnobis_by_its_formula(x, y, groups, lambda z: ledoit_wolf_shrinkage(z, assume_centered=True))
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+    assert found.low < expected < found.high
+    with pytest.raises(ValueError, match="use fewer folds than 6"):  # one group left out has one row of a class
+        crossnobis(x[:18:2], [0, 1, 1] * 3, groups=[0, 1, 2, 3, 4, 5, 0, 1, 2], n_splits=6)

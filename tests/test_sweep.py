@@ -111,6 +111,34 @@ def test_divergence_equals_the_texts_run_alpha_by_alpha(tiny_model, operation, l
         assert found.parts["divergence"][a, 0] == pytest.approx(np.mean(expected), abs=1e-4)
 
 
+def test_the_concept_read_back_is_counted_in_class_gaps(tiny_model):
+    """What the unsteered model reads in the written tokens, token by token, against the unsteered text's."""
+    plain = {**OPTIONS, "units": "raw", "neutral_texts": ()}
+    in_gaps = steering_sweep(tiny_model, direction(), PROMPTS, [4.0], **plain)
+    unscaled = eg.ConceptDirection(direction().vector, layer=1)
+    in_activation_units = steering_sweep(tiny_model, unscaled, PROMPTS, [4.0], **plain)
+    assert in_gaps.texts == in_activation_units.texts
+    assert np.abs(in_gaps.concept[1]).max() > 0.05
+    np.testing.assert_allclose(in_gaps.concept, in_activation_units.concept / 2, atol=1e-5)
+    assert (in_gaps.concept[0] == 0).all()
+    rows = generation.prompt_tokens(tiny_model, PROMPTS, max_new_tokens=6, chat=True)
+
+    def projected(prompt, alpha):
+        read = []
+        with eg.SteeringHook(direction(), alpha=alpha, units="raw").attached(tiny_model):
+            ids = list(prompt)
+            for _ in range(6):
+                with torch.no_grad():
+                    ids.append(int(tiny_model(torch.tensor([ids]))[0, -1].argmax()))
+        name = "blocks.1.hook_resid_post" if not is_bridge(tiny_model) else "blocks.1.hook_out"
+        with torch.no_grad(), tiny_model.hooks(fwd_hooks=[(name, lambda x, hook: read.append(x[0].clone()))]):
+            tiny_model(torch.tensor([ids]))
+        return float((read[0][len(prompt) :] @ direction().vector).mean())
+
+    expected = [(projected(row, 4.0) - projected(row, 0.0)) / 2 for row in rows]
+    np.testing.assert_allclose(in_gaps.concept[1], expected, atol=1e-4)
+
+
 def test_sampled_texts_of_one_prompt_share_their_draws(tiny_model):
     """So that a steering too weak to matter changes no text."""
     options = {**OPTIONS, "temperature": 1.0, "max_new_tokens": 12}
