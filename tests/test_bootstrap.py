@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from planted import pairs
+from scipy.stats import bootstrap, norm
+from scipy.stats import t as student
 
 from empathy_geometry.evaluation.bootstrap import cluster_bootstrap
 from empathy_geometry.evaluation.cross_validation import cross_validate
@@ -51,3 +55,33 @@ def test_what_cannot_be_resampled_is_refused():
         cluster_bootstrap(
             lambda rows: float(d_prime(np.arange(12.0)[rows], y[rows])), groups=np.repeat(np.arange(3), 4), rng=0
         )
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_interval_is_scipys_bca_with_the_quantile_of_few_groups(level):
+    """At t's quantile times sqrt(G / (G - 1)), because resampling understates the variance of G groups."""
+    x = np.random.default_rng(1).exponential(size=12) ** 2
+    found = cluster_bootstrap(lambda rows: x[rows].mean(), groups=np.arange(12), n_resamples=4000, level=level, rng=0)
+    reach = student.ppf((1 + level) / 2, 11) * np.sqrt(12 / 11)
+    given = SimpleNamespace(bootstrap_distribution=found.distribution)
+    expected = bootstrap(
+        (x,), np.mean, n_resamples=0, bootstrap_result=given, confidence_level=2 * norm.cdf(reach) - 1, method="BCa"
+    ).confidence_interval
+    assert (found.estimate.low, found.estimate.high) == pytest.approx(expected, rel=1e-3)
+    symmetric = np.quantile(found.distribution, norm.cdf([-reach, reach]))
+    assert found.estimate.high > 1.02 * symmetric[1]  # skewed: the acceleration moves both ends
+
+
+def test_groups_are_drawn_whole():
+    """A statistic that sees half a group, or a group in pieces, would differ."""
+    groups = np.array([2, 0, 0, 1, 2, 2, 0, 1, 3])
+    sizes = np.bincount(groups)
+
+    def whole(rows):
+        assert all(np.sum(groups[rows] == g) % sizes[g] == 0 for g in range(4))
+        return float(len(np.unique(rows)))
+
+    found = cluster_bootstrap(whole, groups=groups, n_resamples=200, rng=0)
+    assert found.estimate.value == 9
+    assert len(np.unique(found.distribution)) > 1
+    assert found.standard_error == pytest.approx(np.std(found.distribution, ddof=1))

@@ -61,3 +61,27 @@ def test_degrees_of_freedom_are_welchs_where_classes_stand_in_different_groups()
     # Groups that hold both classes know both: G - 1 as ever.
     both = np.ones(20, dtype=bool)
     assert t_quantile(np.tile([1.0, -1.0], 10), 0.95, (both, both)) == pytest.approx(student.ppf(0.975, 19))
+
+
+def test_degrees_of_freedom_are_satterthwaites():
+    """Two of forty groups contribute: 2 (sum h^2)^2 / (sum h^4 - (sum h^2)^2 / G), with sum h^2 = sum h^4 = 2."""
+    few = np.r_[1.0, -1.0, np.zeros(38)]
+    assert t_quantile(few, 0.95) == pytest.approx(student.ppf(0.975, 8 / 1.9))
+    assert t_quantile(10 * few, 0.9) == pytest.approx(student.ppf(0.95, 8 / 1.9))
+    one = np.r_[1.0, np.zeros(199)]
+    assert t_quantile(one, 0.95) == pytest.approx(student.ppf(0.975, 2 / (1 - 1 / 200)))
+
+
+def test_logit_interval_has_the_error_of_its_contributions():
+    parts = 0.05 * np.tile([1.0, -1.0], 8)
+    low, high = logit_interval(0.8, parts, 0.9)
+    half = student.ppf(0.95, 15) * np.sqrt((parts**2).sum()) / 0.16
+    assert np.log(high / (1 - high)) - np.log(low / (1 - low)) == pytest.approx(2 * half)
+
+
+def test_differences_take_the_nearer_ends_and_the_correlation():
+    first, second = Estimate(0.8, 0.75, 0.95), Estimate(0.6, 0.5, 0.8)
+    low, high = difference_interval(first, second, 0.5, 0.95)
+    assert low == pytest.approx(0.2 - np.sqrt(0.05**2 + 0.2**2 - 0.05 * 0.2))
+    assert high == pytest.approx(0.2 + np.sqrt(0.15**2 + 0.1**2 - 0.15 * 0.1))
+    assert difference_interval(first, first, 1.0, 0.95)[0] == pytest.approx(-0.1)
