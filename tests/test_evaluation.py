@@ -14,7 +14,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.baselines import text_baselines
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
-from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d_prime
+from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d_prime, forced_choice
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, grouped_folds
@@ -206,6 +206,7 @@ def test_every_interval_counts_the_shared_training_rows():
         "macro_auroc": auroc(found.scores, y, **options),
         "d_prime": d_prime(found.scores, y, **options),
         "accuracy": accuracy(found.predicted, found.labels, **options),
+        "forced_choice": forced_choice(found.scores, y, **options),
     }
     for name, estimate in expected.items():
         assert getattr(found, name) == estimate, name
