@@ -123,8 +123,8 @@ def test_damaged_json_is_located(tmp_path: Path) -> None:
         LabeledTexts.from_json(write(tmp_path / "cut.json", whole[: len(whole) // 2]))
     with pytest.raises(ValueError, match=r"not UTF-8: byte 11 \(line 2\) is 0xe9; it may be cp1252"):
         LabeledTexts.from_json(write(tmp_path / "latin.json", b'{"name":\n"\xe9"}'.replace(b'\n"', b'\n "')))
-    with pytest.raises(ValueError, match="looks like utf-16"):
-        LabeledTexts.from_json(write(tmp_path / "wide.json", whole.encode("utf-16")))
+    with pytest.raises(ValueError, match="looks like utf-16-le without a byte order mark"):
+        LabeledTexts.from_json(write(tmp_path / "wide.json", whole.encode("utf-16-le")))
     with pytest.raises(ValueError, match="try from_jsonl"):
         LabeledTexts.from_json(write(tmp_path / "lines.json", '{"id": 1}\n{"id": 2}\n'))
     with pytest.raises(ValueError, match=r"\(id '1'\) has the key\(s\) \['a'\] more than once"):
@@ -214,7 +214,7 @@ def test_lists_of_dictionaries() -> None:
     assert (texts.classes, texts.contexts, texts.name) == (("0", "1"), None, "mine")
     with pytest.raises(TypeError, match=r"try dataset\['train'\]"):
         LabeledTexts.from_dataset({"train": rows})  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="to_dict"):
+    with pytest.raises(TypeError, match="row 0 of the data set must be a dictionary, got str"):
         LabeledTexts.from_dataset(["a"])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="try from_json"):
         LabeledTexts.from_dataset("file.csv")  # type: ignore[arg-type]

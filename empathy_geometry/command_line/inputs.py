@@ -31,7 +31,7 @@ PAIRS = ("empathy", "formality", "humor", "matched_pairs")
 
 
 def read_texts(path: str, classes: Sequence[str] | None = None) -> LabeledTexts:
-    """A user's texts from .json, .jsonl (or .ndjson), .csv or .tsv.
+    """A user's texts from .json, .jsonl (or .ndjson), .csv or .tsv, each also with .gz, or .parquet.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -39,15 +39,17 @@ def read_texts(path: str, classes: Sequence[str] | None = None) -> LabeledTexts:
     """
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"there is no file {path}; --texts takes .json, .jsonl, .csv or .tsv")
-    suffix = file.suffix.lower()
+        raise FileNotFoundError(f"there is no file {path}; --texts takes .json, .jsonl, .csv, .tsv or .parquet")
+    suffix = Path(file.name.lower().removesuffix(".gz")).suffix
     if suffix == ".json":
         return LabeledTexts.from_json(file, classes=classes)
     if suffix in (".jsonl", ".ndjson"):
         return LabeledTexts.from_jsonl(file, classes=classes)
     if suffix in (".csv", ".tsv"):
-        return LabeledTexts.from_csv(file, classes=classes, delimiter="," if suffix == ".csv" else "\t")
-    raise ValueError(f"{path} must end in .json, .jsonl, .csv or .tsv, so that its layout is known")
+        return LabeledTexts.from_csv(file, classes=classes)
+    if suffix == ".parquet":
+        return LabeledTexts.from_parquet(file, classes=classes)
+    raise ValueError(f"{path} must end in .json, .jsonl, .csv, .tsv or .parquet, so that its layout is known")
 
 
 def named_texts(name: str, classes: Sequence[str] | None = None) -> LabeledTexts:

@@ -107,6 +107,19 @@ def as_name(value: object, what: str) -> Name:
     return _one_name(value, what)
 
 
+def check_text(text: object, what: str) -> None:
+    """Raise unless `text` is a string that can be written as UTF-8.
+
+    Raises:
+        TypeError: no string.
+        ValueError: it holds half a surrogate pair.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be a string, got {type(text).__name__}")
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError(f"{what} holds half a surrogate pair and is not valid UTF-8; look for cut emoji")
+
+
 def is_missing(value: object) -> bool:
     """Whether a value stands for a missing one, in Python, numpy, pandas or as written by them."""
     if value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from empathy_geometry.foundation.names import check_text
 from empathy_geometry.models.chat_template import ChatTemplate
 from empathy_geometry.models.loading import HookedModel, context_length
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -76,6 +77,8 @@ def tokenize(
         strings, prompts = list(texts.responses if chat_template else texts.texts), texts.prompts
     else:
         strings, prompts = list(texts), None
+    for i, text in enumerate(strings):
+        check_text(text, f"texts[{i}]")
     split = _tokenize_chats if chat_template else _tokenize_plain
     result = split(model, strings, prompts, prepend_bos)
     limit = context_length(model) - max_new_tokens

@@ -9,6 +9,7 @@ import numpy as np
 
 from empathy_geometry.foundation.artefact import temporary_path
 from empathy_geometry.foundation.checked_json import dump_checked, load_checked
+from empathy_geometry.foundation.names import check_text
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
@@ -144,6 +145,8 @@ def rows_of(
         return _sweep_rows(texts, measures)
     else:
         rows = [(text, "", f"text {i}", "") for i, text in enumerate(texts)]
+        for i, text in enumerate(texts):
+            check_text(text, f"texts[{i}]")
     for name, values in measures.items():
         if len(values) != len(rows) or not np.isfinite(np.asarray(values, dtype=float)).all():
             raise ValueError(f"measures[{name!r}] must be {len(rows)} finite numbers, one per text, got {len(values)}")

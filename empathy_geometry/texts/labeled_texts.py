@@ -9,7 +9,7 @@ import numpy as np
 
 from empathy_geometry.foundation._types import BoolArray, IntArray, LabelsLike, NamesLike, StrArray
 from empathy_geometry.foundation._validation import as_names
-from empathy_geometry.foundation.names import as_name
+from empathy_geometry.foundation.names import as_name, check_text
 from empathy_geometry.foundation.provenance import hash_texts
 
 
@@ -75,18 +75,16 @@ class LabeledTexts:
         if not texts:
             raise ValueError("texts is empty; give at least one text")
         for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"texts[{i}] must be a string, got {type(text).__name__}")
+            check_text(text, f"texts[{i}]")
             if not text.strip():
                 raise ValueError(f"texts[{i}] is blank; remove the row or fill it in")
-            if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-                raise ValueError(f"texts[{i}] holds half a surrogate pair and is not valid UTF-8; look for cut emoji")
         n = len(texts)
         if prompts is not None:
             prompts = tuple(prompts)
             if len(prompts) != n:
                 raise ValueError(f"prompts must have one entry for each of {n} texts, got {len(prompts)}")
             for i, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
+                check_text(prompt, f"prompts[{i}]")
                 if not text.startswith(prompt):
                     raise ValueError(
                         f"texts[{i}] must begin with prompts[{i}] (texts are prompt + response), got text "
@@ -101,7 +99,7 @@ class LabeledTexts:
         set_field(self, "prompts", prompts)
         set_field(self, "contexts", None if contexts is None else _strings(contexts, "contexts", n))
         set_field(self, "families", None if families is None else _strings(families, "families", n))
-        set_field(self, "name", name)
+        set_field(self, "name", str(as_name(name, "name")))
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -237,7 +235,7 @@ class LabeledTexts:
         """Read a file with one JSON object in each line; see `text_files.read_jsonl` for the errors.
 
         Args:
-            path: The file, UTF-8.
+            path: The file, UTF-8 or with a byte order mark, gzipped or not.
             text: Key of the text (the response, where there is a prompt).
             label: Key of its class.
             group: Key of its scenario; None, said by name, takes the rows as independent.
@@ -263,7 +261,7 @@ class LabeledTexts:
         context: str = "context",
         family: str = "family",
         classes: Sequence[str] | None = None,
-        delimiter: str = ",",
+        delimiter: str | None = None,
         encoding: str = "utf-8",
     ) -> "LabeledTexts":
         """Read a table with a header; see `text_files.read_csv` for the errors, `from_jsonl` for the other arguments.
@@ -277,8 +275,8 @@ class LabeledTexts:
             context: Column of the context, if any.
             family: Column of the phrasing family, if any.
             classes: Columns of the classes, where each row is a scenario with one text per class.
-            delimiter: Between the cells.
-            encoding: Of the file.
+            delimiter: Between the cells; None goes by the name: a tab for .tsv, else a comma.
+            encoding: Of the file, where it has no byte order mark.
         """
         from empathy_geometry.texts.text_files import read_csv
         from empathy_geometry.texts.text_records import Columns
@@ -323,6 +321,75 @@ class LabeledTexts:
 
         columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
         return read_dataset(dataset, columns=columns, name=name)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        text: str = "text",
+        label: str = "label",
+        group: str | None = "id",
+        prompt: str = "scenario",
+        context: str = "context",
+        family: str = "family",
+        classes: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> "LabeledTexts":
+        """Read a pandas DataFrame; see `text_files.read_frame` for the errors, `from_jsonl` for the other arguments.
+
+        Args:
+            frame: One text or one scenario in each row; its index plays no part.
+            text: Column of the text.
+            label: Column of its class.
+            group: Column of its scenario; None, said by name, takes the rows as independent.
+            prompt: Column of the prompt, if any.
+            context: Column of the context, if any.
+            family: Column of the phrasing family, if any.
+            classes: Columns of the classes, where each row is a scenario with one text per class.
+            name: Name of the set.
+
+        Example:
+            >>> import pandas as pd
+            >>> frame = pd.DataFrame({"job": [7.0, 7.0], "said": ["Oh no.", "Noted."], "kind": ["warm", "cool"]})
+            >>> LabeledTexts.from_frame(frame, text="said", label="kind", group="job").groups.tolist()
+            ['7', '7']
+        """
+        from empathy_geometry.texts.text_files import read_frame
+        from empathy_geometry.texts.text_records import Columns
+
+        columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
+        return read_frame(frame, columns=columns, name=name)
+
+    @classmethod
+    def from_parquet(
+        cls,
+        path: str | Path,
+        *,
+        text: str = "text",
+        label: str = "label",
+        group: str | None = "id",
+        prompt: str = "scenario",
+        context: str = "context",
+        family: str = "family",
+        classes: Sequence[str] | None = None,
+    ) -> "LabeledTexts":
+        """Read a Parquet file; see `text_files.read_parquet` for the errors, `from_jsonl` for the other arguments.
+
+        Args:
+            path: The file; pyarrow must be installed.
+            text: Column of the text.
+            label: Column of its class; names that `datasets` keeps in the file (`ClassLabel`) are used.
+            group: Column of its scenario; None, said by name, takes the rows as independent.
+            prompt: Column of the prompt, if any.
+            context: Column of the context, if any.
+            family: Column of the phrasing family, if any.
+            classes: Columns of the classes, where each row is a scenario with one text per class.
+        """
+        from empathy_geometry.texts.text_files import read_parquet
+        from empathy_geometry.texts.text_records import Columns
+
+        return read_parquet(path, columns=Columns(text, label, group, prompt, context, family, _tuple(classes)))
 
 
 def rows_where(n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[str, NamesLike | None]) -> IntArray:

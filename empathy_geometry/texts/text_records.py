@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from empathy_geometry.foundation.names import as_name, check_text, is_missing
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 RESPONSE_SEPARATOR = "\n\nResponse: "
@@ -89,9 +90,11 @@ def from_records(
     rows: dict[str, list[Any]] = {k: [] for k in ("text", "label", "group", "prompt", "context", "family", "where")}
     layouts = _Layouts(records, columns)
     seen: dict[tuple[str, ...], str] = {}
+    # Where some rows name their scenario, a row that does not lacks it: its id must not stand in.
+    group_key = "group" if columns.group == "id" and any("group" in record for record in records) else columns.group
     for i, (where, record) in enumerate(zip(wheres, records, strict=True)):
         keys = layouts.class_keys(record, where)
-        group, where = _group(record, columns, i, where, long=keys is None)
+        group, where = _group(record, columns.group if keys is not None else group_key, i, where)
         prompt = _prompt(record, columns, where)
         for key in (columns.text,) if keys is None else keys:
             response = _text(record, key, where)
@@ -157,11 +160,10 @@ class _Layouts:
         return keys
 
 
-def _group(record: Mapping[str, Any], columns: Columns, i: int, where: str, *, long: bool) -> tuple[str, str]:
+def _group(record: Mapping[str, Any], key: str | None, i: int, where: str) -> tuple[str, str]:
     """The scenario's name, and how errors call the record from now on."""
-    if columns.group is None:
+    if key is None:
         return f"row {i}", where
-    key = "group" if long and columns.group == "id" and "group" in record else columns.group
     if key not in record:
         raise ValueError(
             f"{where}: has no {key!r}; its keys are {_keys(record)}. Every text needs its scenario: name the key that "
@@ -214,9 +216,8 @@ def _text(record: Mapping[str, Any], key: str, where: str) -> str:
     value = record[key]
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{where}: {key!r} must be a non-empty string, got {_shown(value)}")
-    if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise ValueError(f"{where}: {key!r} holds half a surrogate pair and is not valid UTF-8; look for cut emoji")
-    return value
+    check_text(value, f"{where}: {key!r}")
+    return str(value)
 
 
 def _prompt(record: Mapping[str, Any], columns: Columns, where: str) -> str:
@@ -224,13 +225,16 @@ def _prompt(record: Mapping[str, Any], columns: Columns, where: str) -> str:
 
 
 def _name(record: Mapping[str, Any], key: str, where: str) -> str:
-    """A label or an id: a non-blank string or an integer."""
+    """A label or an id, in the one form that `foundation.names` gives it."""
     if key not in record:
         raise ValueError(f"{where}: has no {key!r}; its keys are {_keys(record)}")
     value = record[key]
-    if isinstance(value, int):
-        return str(value)
-    return _text(record, key, where)
+    if is_missing(value) or isinstance(value, list | tuple | Mapping):
+        raise ValueError(f"{where}: {key!r} must be a non-empty string, got {_shown(value)}")
+    try:
+        return str(as_name(value, f"{where}: {key!r}"))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def _optional(record: Mapping[str, Any], key: str, where: str, *, fallback: str | None = None) -> str | None:
