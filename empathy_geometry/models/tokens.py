@@ -77,8 +77,8 @@ def tokenize(
         strings, prompts = list(texts.responses if chat_template else texts.texts), texts.prompts
     else:
         strings, prompts = list(texts), None
-    for i, text in enumerate(strings):
-        check_text(text, f"texts[{i}]")
+    for i, string in enumerate(strings):
+        check_text(string, f"texts[{i}]")
     split = _tokenize_chats if chat_template else _tokenize_plain
     result = split(model, strings, prompts, prepend_bos)
     limit = context_length(model) - max_new_tokens

@@ -175,7 +175,8 @@ def read_dataset(
         raise TypeError("dataset must be a datasets.Dataset or a list of dictionaries, got a DataFrame; try from_frame")
     feature = (getattr(dataset, "features", None) or {}).get(columns.label)
     names = getattr(feature, "names", None)
-    plain = dataset.with_format(None) if callable(getattr(dataset, "with_format", None)) else dataset
+    unformatted = getattr(dataset, "with_format", None)
+    plain: Iterable[Any] = unformatted(None) if callable(unformatted) else dataset
     records = []
     for i, row in enumerate(plain):
         if not isinstance(row, Mapping):
@@ -268,16 +269,17 @@ def _class_names(described: bytes | None, label: str) -> list[str] | None:
 
 def _named_label(record: dict[str, Any], columns: Columns, names: Sequence[str] | None, where: str) -> dict[str, Any]:
     """The record with the name of its class in place of a number, where numbers have names."""
-    label = record.get(columns.label)
+    label: Any = record.get(columns.label)
     if names is None or isinstance(label, bool) or not isinstance(label, Integral):
         return record
-    if not 0 <= label < len(names):
+    number = int(label)
+    if not 0 <= number < len(names):
         raise ValueError(
-            f"{where}: {columns.label!r} is {label}, which is none of the classes {list(names)[:8]}; Hugging Face "
+            f"{where}: {columns.label!r} is {number}, which is none of the classes {list(names)[:8]}; Hugging Face "
             f"writes -1 where a row has no label: leave such rows out, as in dataset.filter(lambda r: "
             f"r[{columns.label!r}] >= 0)"
         )
-    return {**record, columns.label: names[int(label)]}
+    return {**record, columns.label: names[number]}
 
 
 def _header(cells: list[str], columns: Columns, path: Path, delimiter: str) -> list[str]:
