@@ -63,12 +63,15 @@ def family_split(rows: R, *, train: str = "a", test: str = "b") -> tuple[R, R]:
 def family_folds(rows: Rows) -> tuple[Fold, ...]:
     """One fold per phrasing family, which is tested by what was fitted on all others.
 
+    Where every scenario is in every family (`datasets.support_moves`), two folds per family: one half of the scenarios
+    is tested by what was fitted on the other half in the other families, so that no scenario is on both sides.
+
     They go where `grouped_folds` would: `cross_validate(probe, acts, folds=family_folds(acts))` gives the evaluation
     across families. Select classes first (`acts.where(label=[...])`), since folds are row numbers.
 
     Raises:
-        ValueError: the rows have no families or only one, a scenario is in two families, or a class is missing in
-            all but one.
+        ValueError: the rows have no families or only one, some scenarios are in two families and others are not, or a
+            class is missing in all but one.
 
     Example:
         >>> from empathy_geometry import datasets
@@ -79,8 +82,19 @@ def family_folds(rows: Rows) -> tuple[Fold, ...]:
     names = _names(families)
     if len(names) < 2:
         raise ValueError(f"there is only one family, {names[0]!r}; two are needed, so that one can be held out")
-    _check_groups(rows.groups, families)
-    folds = tuple(Fold(np.flatnonzero(families != name), np.flatnonzero(families == name)) for name in names)
+    tested = [families == name for name in names]
+    if _crossed(rows.groups, families):
+        # Every other scenario, sorted, so that the halves hold alike many of scenarios numbered within a context.
+        half = np.isin(rows.groups, np.unique(rows.groups)[::2])
+        names = [name for name in names for _ in range(2)]
+        folds = tuple(
+            Fold(np.flatnonzero(~rows_of & (half != part)), np.flatnonzero(rows_of & (half == part)))
+            for rows_of in tested
+            for part in (True, False)
+        )
+    else:
+        _check_groups(rows.groups, families)
+        folds = tuple(Fold(np.flatnonzero(~rows_of), np.flatnonzero(rows_of)) for rows_of in tested)
     for name, fold in zip(names, folds, strict=True):
         missing = np.setdiff1d(rows.labels[fold.test], rows.labels[fold.train]).tolist()
         if missing:
@@ -103,11 +117,19 @@ def _names(families: StrArray) -> list[str]:
     return [str(name) for name in np.unique(families)]
 
 
+def _crossed(groups: StrArray, families: StrArray) -> bool:
+    """Whether there are several scenarios, each of them in every family."""
+    n_groups = len(np.unique(groups))
+    n_pairs = len(np.unique(np.stack([groups, families], axis=1), axis=0))
+    return n_groups > 1 and n_pairs == n_groups * len(_names(families))
+
+
 def _check_groups(groups: StrArray, families: StrArray) -> None:
     pairs = np.unique(np.stack([groups, families], axis=1), axis=0)
     names, counts = np.unique(pairs[:, 0], return_counts=True)
     if (counts > 1).any():
         raise ValueError(
             f"{int((counts > 1).sum())} scenario(s) are in two families, such as {str(names[counts > 1][0])!r}; "
-            f"a scenario must be on one side of the split"
+            f"a scenario must be on one side of the split; try family_folds where every scenario is in every family, "
+            f"or choose scenarios for each family with where(group=..., family=...)"
         )
