@@ -7,8 +7,8 @@ import torch
 from tiny_models import tiny_bridge
 
 from empathy_geometry.activations.hook_reader import HookReader, to_cpu
-from empathy_geometry.models.lean_pass import wrapped_passes
 from empathy_geometry.models.loading import hook_name
+from empathy_geometry.models.model_view import wrapped_passes
 
 
 def _keep(stream: torch.Tensor) -> torch.Tensor:
@@ -27,10 +27,9 @@ def test_reads_what_run_with_cache_caches_and_runs_no_deeper(tiny_model: Any) ->
         _, cache = tiny_model.run_with_cache(ids)
         with (
             tiny_model.hooks(fwd_hooks=[(hook_name(tiny_model, 2), lambda stream, hook: deeper.append("block 2"))]),
-            wrapped_passes(),  # as run_with_cache runs; test_lean_pass.py holds the lean pass against it
-            HookReader(tiny_model, names) as reader,
+            wrapped_passes(),  # as run_with_cache runs; test_model_view.py holds views without wrappers against it
         ):
-            read = reader.read(ids, torch.ones_like(ids, dtype=torch.bool), [_keep, _keep])
+            read = HookReader(tiny_model, names).read(ids, torch.ones_like(ids, dtype=torch.bool), [_keep, _keep])
     assert deeper == []
     for name, stream in zip(names, read, strict=True):
         assert torch.equal(stream, cache[name])
@@ -44,7 +43,8 @@ def test_the_model_is_left_as_it_was(tiny_model: Any) -> None:
     tiny_model.add_hook(hook_name(tiny_model, 1), lambda stream, hook: seen.append(1))
     try:
         hooks = _n_hooks(tiny_model)
-        with pytest.raises(ZeroDivisionError), HookReader(tiny_model, [hook_name(tiny_model, 2)]) as reader:
+        reader = HookReader(tiny_model, [hook_name(tiny_model, 2)])
+        with pytest.raises(ZeroDivisionError):
             reader.read(ids, torch.ones_like(ids, dtype=torch.bool), [lambda stream: stream / (1 // 0)])
         assert _n_hooks(tiny_model) == hooks
         with torch.no_grad():
@@ -57,10 +57,10 @@ def test_the_model_is_left_as_it_was(tiny_model: Any) -> None:
 def test_a_hook_point_that_does_not_fire_is_an_error() -> None:
     model = tiny_bridge("llama")
     ids = model.to_tokens("abc")
-    with torch.no_grad(), HookReader(model, ["blocks.1.hook_resid_post"]) as reader:
-        model.hook_dict["blocks.1.hook_resid_post"]._forward_hooks.clear()
-        with pytest.raises(RuntimeError, match=r"did not reach hook points \['blocks.1.hook_resid_post'\]"):
-            reader.read(ids, torch.ones_like(ids, dtype=torch.bool), [_keep])
+    reader = HookReader(model, ["blocks.1.attn.hook_rot_k", "blocks.1.hook_resid_post", "blocks.2.mlp.gate.hook_in"])
+    model.blocks[2].mlp.forward = lambda x: x  # the MLP's parts do not run
+    with torch.no_grad(), pytest.raises(RuntimeError, match=r"did not reach hook points \[.*'blocks.2.mlp.gate"):
+        reader.read(ids, torch.ones_like(ids, dtype=torch.bool), [_keep, _keep, _keep])
 
 
 def test_vectors_come_to_the_cpu_in_order() -> None:

@@ -45,7 +45,8 @@ def test_a_cache_serves_several_batches_and_stays_as_it_is(tiny_model: Any) -> N
     def keep(stream: torch.Tensor) -> torch.Tensor:
         return stream.clone()
 
-    with torch.no_grad(), HookReader(tiny_model, [DEEPEST]) as reader:
+    reader = HookReader(tiny_model, [DEEPEST])
+    with torch.no_grad():
         cache = PrefixCache(tiny_model, mask)
         reader.read(prefixes, mask, [None], past=cache.cache)
         for _ in range(2):

@@ -31,8 +31,8 @@ def test_fanned_out_edits_equal_plain_hooks_one_by_one(kind, layer):
     model = tiny_model(kind)
     (text,) = tokenize(model, [TEXT])
     positions, tokens = [2, 5, len(text) - 1], range(2, len(text))
-    with EditedModel(model, layer, [N_LAYERS - 1]) as edited:
-        together = edited.read(text.ids, EDITS, tokens=tokens, positions=positions)
+    edited = EditedModel(model, layer, [N_LAYERS - 1])
+    together = edited.read(text.ids, EDITS, tokens=tokens, positions=positions)
     name = "blocks.0.hook_resid_pre" if layer == "embed" else f"blocks.{layer}.hook_resid_post"
     for row, edit in enumerate(EDITS):
         seen, changes = [], []
@@ -54,10 +54,10 @@ def test_fanned_out_edits_equal_plain_hooks_one_by_one(kind, layer):
 def test_chunks_change_nothing(tiny_llama, monkeypatch):
     (text,) = tokenize(tiny_llama, [TEXT])
     options = {"tokens": range(2, len(text)), "positions": [3]}
-    with EditedModel(tiny_llama, 0, [1, 2]) as edited:
-        whole = edited.read(text.ids, EDITS, **options)
-        monkeypatch.setattr("empathy_geometry.causal.fan_out._TOKENS_CPU", len(text))
-        alone = edited.read(text.ids, EDITS, **options)
+    edited = EditedModel(tiny_llama, 0, [1, 2])
+    whole = edited.read(text.ids, EDITS, **options)
+    monkeypatch.setattr("empathy_geometry.causal.fan_out._TOKENS_CPU", len(text))
+    alone = edited.read(text.ids, EDITS, **options)
     torch.testing.assert_close(whole.computed, alone.computed)
     torch.testing.assert_close(whole.logits, alone.logits)
 
@@ -68,12 +68,9 @@ def test_the_model_is_left_as_it_was(tiny_model):
 
     before = n_hooks()
     runner, ids = EditedModel(tiny_model, 0, [2]), tokenize(tiny_model, [TEXT])[0].ids
-    with pytest.raises(RuntimeError, match="inside a with block"):
-        runner.read(ids, EDITS, tokens=[2], positions=[2])
-    with runner:
-        runner.read(ids, EDITS, tokens=[2], positions=[2])
-        assert n_hooks() > before
-    with pytest.raises(IndexError), runner:
+    runner.read(ids, EDITS, tokens=[2], positions=[2])
+    assert n_hooks() == before
+    with pytest.raises(IndexError):
         runner.read(ids, EDITS, tokens=[2], positions=[999])
     assert n_hooks() == before
 
@@ -81,11 +78,11 @@ def test_the_model_is_left_as_it_was(tiny_model):
 def test_logits_that_are_not_the_models_are_refused(tiny_model, monkeypatch):
     ids = tokenize(tiny_model, [TEXT])[0].ids
     head = EditedModel._head
-    with EditedModel(tiny_model, 0, [2]) as edited:
+    edited = EditedModel(tiny_model, 0, [2])
+    edited.check_logits(ids)
+    monkeypatch.setattr(EditedModel, "_head", lambda self, stream: 2 * head(self, stream))
+    with pytest.raises(ValueError, match="final norm and unembedding alone"):
         edited.check_logits(ids)
-        monkeypatch.setattr(EditedModel, "_head", lambda self, stream: 2 * head(self, stream))
-        with pytest.raises(ValueError, match="final norm and unembedding alone"):
-            edited.check_logits(ids)
 
 
 def test_batched_generation_under_row_edits_equals_steering_one_by_one(tiny_model):

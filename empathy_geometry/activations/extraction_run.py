@@ -118,7 +118,8 @@ class ExtractionRun:
             delay=2,
         )
         names = hook_names(self.model, [*self.layers, "embed"], self.site)
-        with torch.no_grad(), bar, HookReader(self.model, names) as reader:
+        reader = HookReader(self.model, names)
+        with torch.no_grad(), bar:
             run(
                 Extractor(
                     self.model,

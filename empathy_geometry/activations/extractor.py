@@ -71,7 +71,7 @@ class Extractor:
     Attributes:
         model: HookedTransformer or TransformerBridge.
         table: The texts' tokens.
-        reader: Reads one hook point per layer and, last, the embedding's; its hooks are attached.
+        reader: Reads one hook point per layer and, last, the embedding's.
         n_layers: How many layers it reads.
         position: Which tokens are pooled.
         outlier_tokens: Whether means are without outlier tokens.

@@ -2,17 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
-from types import TracebackType
+from contextlib import suppress
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from empathy_geometry.models.attachment import Hook, attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.lean_pass import lean_pass, try_lean_passes
 from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
+from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
 
 Pool = Callable[[Tensor], Any]
@@ -24,46 +24,23 @@ class _DeepestHookReached(Exception):  # noqa: N818 - not an error: it ends a fo
 
 
 class HookReader:
-    """Reads named hook points, pass after pass; hooks are attached once, for the time of a `with` block.
+    """Reads named hook points, pass after pass; nothing stays attached between passes.
+
+    Args:
+        model: HookedTransformer or TransformerBridge, or a view of one.
+        names: Hook points, checked (`hook_name`); a name may come twice.
 
     Example:
-        >>> with HookReader(model, ["blocks.3.hook_resid_post"]) as reader:  # doctest: +SKIP
-        ...     (vectors,) = reader.read(ids, mask, [pooling])
+        >>> reader = HookReader(model, ["blocks.3.hook_resid_post"])  # doctest: +SKIP
+        >>> (vectors,) = reader.read(ids, mask, [pooling])  # doctest: +SKIP
     """
 
     def __init__(self, model: HookedModel, names: Sequence[str]) -> None:
         self._model = model
         self._names = tuple(names)
-        self._pools: Sequence[Pool | None] = ()
-        self._taken: list[Any] = []
-        self._reached: set[int] = set()
-        self._attached: AbstractContextManager[Any] | None = None
         self._bridge = is_bridge(model)
         self._lengths = BehaviourLengths.of(model)
         self._takes_use_cache = self._bridge and _takes(model.original_model, "use_cache")  # type: ignore[attr-defined]
-
-    def __enter__(self) -> "HookReader":
-        # By a filter, not name by name: TransformerBridge builds its table of hook points anew for each entry. It also
-        # calls a hook point by another name than it was asked for.
-        try_lean_passes(self._model)
-        points = self._model.hook_dict
-        slots: dict[str, list[int]] = {}
-        for slot, name in enumerate(self._names):
-            slots.setdefault(points[name].name, []).append(slot)
-
-        def take(stream: Tensor, hook: Any) -> None:
-            self._take(stream, slots[hook.name])
-
-        self._attached = self._model.hooks(fwd_hooks=[(lambda name: name in self._names, take)])
-        self._attached.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        attached, self._attached = self._attached, None
-        if attached is not None:
-            attached.__exit__(kind, error, trace)
 
     def read(
         self,
@@ -84,10 +61,8 @@ class HookReader:
         Raises:
             RuntimeError: the pass did not come by a hook point.
         """
-        self._pools, self._taken, self._reached = pools, [None] * len(self._names), set()
         device = model_device(self._model)
         arguments: dict[str, Any] = {"attention_mask": mask.to(device)}
-        arguments |= rope_arguments(self._model, self._lengths, arguments["attention_mask"], ids.shape[1])
         if not self._bridge:
             arguments["past_kv_cache"] = past
         elif past is not None:
@@ -95,21 +70,42 @@ class HookReader:
         elif self._takes_use_cache:
             # Hugging Face models fill a cache unless told not to.
             arguments["use_cache"] = False
-        with suppress(_DeepestHookReached), lean_pass(self._model):
-            self._model(ids.to(device), **arguments)
-        missing = [name for i, name in enumerate(self._names) if i not in self._reached]
+        taken = _Taken(len(self._names), pools)
+        hooks = [(name, taken.hook(slot)) for slot, name in enumerate(self._names)]
+        with (
+            own_view(self._model, self._names, longest=mask.shape[1]) as view,
+            suppress(_DeepestHookReached),
+            attached(view, hooks),
+        ):
+            run: Any = view
+            arguments |= rope_arguments(view, self._lengths, arguments["attention_mask"], ids.shape[1])
+            run(ids.to(device), **arguments)
+        missing = [name for i, name in enumerate(self._names) if i not in taken.reached]
         if missing:
             raise RuntimeError(f"the forward pass did not reach hook points {missing}; is this model wrapped twice?")
-        return [t for t in self._taken if t is not None]
+        return [t for t in taken.vectors if t is not None]
 
-    def _take(self, stream: Tensor, slots: Sequence[int]) -> None:
-        for slot in slots:
+
+class _Taken:
+    """What one pass has brought so far."""
+
+    def __init__(self, n: int, pools: Sequence[Pool | None]) -> None:
+        self.vectors: list[Any] = [None] * n
+        self.reached: set[int] = set()
+        self._n, self._pools = n, pools
+
+    def hook(self, slot: int) -> Hook:
+        """The hook of one hook point."""
+
+        def take(stream: Tensor, hook: Any) -> None:
             pool = self._pools[slot]
             if pool is not None:
-                self._taken[slot] = pool(stream)
-            self._reached.add(slot)
-        if len(self._reached) == len(self._names):
-            raise _DeepestHookReached
+                self.vectors[slot] = pool(stream)
+            self.reached.add(slot)
+            if len(self.reached) == self._n:
+                raise _DeepestHookReached
+
+        return take
 
 
 def to_cpu(vectors: Sequence[Tensor]) -> list[Tensor]:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.lean_pass import wrapped_passes
 from empathy_geometry.models.loading import HookedModel, hook_name, is_bridge, model_device
+from empathy_geometry.models.model_view import model_of, wrapped_passes
 from empathy_geometry.models.tokens import pad
 
 _CHECKED_TOKENS = 24
@@ -136,6 +136,7 @@ def keeping_obstacle(model: HookedModel, ids: tuple[int, ...], read: int) -> str
     Returns:
         `HOOKED` where it would have to be tried, and cannot be.
     """
+    model = model_of(model)
     lengths = BehaviourLengths.of(model)
     if not lengths.recurrent and not lengths.passed(len(ids)):
         return None
@@ -156,7 +157,8 @@ def _cuts(lengths: BehaviourLengths, prefix: int) -> tuple[int, int]:
 
 
 def _try_sharing(model: HookedModel, ids: Tensor, cuts: tuple[int, int], name: str) -> str | None:
-    with torch.no_grad(), wrapped_passes(), HookReader(model, [name]) as reader:
+    reader = HookReader(model, [name])
+    with torch.no_grad(), wrapped_passes():
         whole = reader.read(ids[None], torch.ones_like(ids[None], dtype=torch.bool), [_as_it_is])[0][0]
         prefixes, prefix_mask = pad([ids[:cut].tolist() for cut in cuts], side="left")
         rest, mask = pad([ids[cut:].tolist() for cut in cuts])

@@ -123,26 +123,26 @@ def measure_edits(
     values = {key: np.full((len(texts), len(targets), 2), np.nan) for key in keys}
     nothing = Edit.nothing(int(model.cfg.d_model))
     tokenized = tokenize(model, texts)
-    with EditedModel(model, preparation.layer, preparation.readout_layers) as runner:
-        for i in tqdm(range(len(texts)), "edits", unit="text", delay=2, disable=None if progress else True):
-            text, label = tokenized[i], str(texts.labels[i])
-            edits: dict[Key, Edit] = {BASE: nothing}
-            if texts.groups[i] in order:
-                if any(label in t.negatives for t in targets):
-                    edits |= sufficiency
-                for t in targets:
-                    if label == t.positive or label in t.negatives:
-                        edits |= necessity[t.name]
-            read = runner.read(
-                text.ids,
-                list(edits.values()),
-                tokens=response_tokens(text),
-                positions=marker_positions(text),
-            )
-            for j, t in enumerate(targets):
-                both = np.stack([t.markers.log_odds(read.logits), t.later.scores(read.computed)], axis=1)
-                for row, key in zip(both, edits, strict=True):
-                    values[key][i, j] = row
+    runner = EditedModel(model, preparation.layer, preparation.readout_layers)
+    for i in tqdm(range(len(texts)), "edits", unit="text", delay=2, disable=None if progress else True):
+        text, label = tokenized[i], str(texts.labels[i])
+        edits: dict[Key, Edit] = {BASE: nothing}
+        if texts.groups[i] in order:
+            if any(label in t.negatives for t in targets):
+                edits |= sufficiency
+            for t in targets:
+                if label == t.positive or label in t.negatives:
+                    edits |= necessity[t.name]
+        read = runner.read(
+            text.ids,
+            list(edits.values()),
+            tokens=response_tokens(text),
+            positions=marker_positions(text),
+        )
+        for j, t in enumerate(targets):
+            both = np.stack([t.markers.log_odds(read.logits), t.later.scores(read.computed)], axis=1)
+            for row, key in zip(both, edits, strict=True):
+                values[key][i, j] = row
     return EditValues(values, texts, np.array(order), targets)
 
 
@@ -151,13 +151,13 @@ def neutral_nll(
 ) -> dict[Key, FloatArray]:
     """Nats per token of neutral text under each edit, [n_texts]."""
     found: dict[Key, list[float]] = {key: [] for key in edits}
-    with EditedModel(model, preparation.layer, ()) as runner:
-        for text in tokenize(model, list(neutral_texts)):
-            positions = list(range(1, len(text) - 1))
-            if not positions:
-                raise ValueError("a neutral text has fewer than three tokens; give longer ones")
-            read = runner.read(text.ids, list(edits.values()), tokens=(), positions=positions)
-            nll = next_token_nll(read.logits, torch.as_tensor(text.ids[2:]))
-            for key, value in zip(edits, nll.double().tolist(), strict=True):
-                found[key].append(value)
+    runner = EditedModel(model, preparation.layer, ())
+    for text in tokenize(model, list(neutral_texts)):
+        positions = list(range(1, len(text) - 1))
+        if not positions:
+            raise ValueError("a neutral text has fewer than three tokens; give longer ones")
+        read = runner.read(text.ids, list(edits.values()), tokens=(), positions=positions)
+        nll = next_token_nll(read.logits, torch.as_tensor(text.ids[2:]))
+        for key, value in zip(edits, nll.double().tolist(), strict=True):
+            found[key].append(value)
     return {key: np.array(values) for key, values in found.items()}

@@ -1,9 +1,8 @@
 """One text under many edits: blocks up to the edited one run once, the later ones for all edits together."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,9 +13,10 @@ from empathy_geometry.activations.pooling import Pooling
 from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.lean_pass import try_lean_passes
 from empathy_geometry.models.loading import HookedModel, hook_names, model_device
+from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
 
 # Rows x tokens of one pass; on a CPU larger ones fall out of the cache.
@@ -41,7 +41,7 @@ class EditedReading:
 
 
 class EditedModel:
-    """A model whose stream is edited after one block and read at later ones, for the time of a `with` block.
+    """A model whose stream is edited after one block and read at later ones; between passes nothing is attached.
 
     Args:
         model: HookedTransformer or TransformerBridge.
@@ -52,8 +52,8 @@ class EditedModel:
         ValueError: a layer does not exist.
 
     Example:
-        >>> with EditedModel(model, 15, [20, 29]) as edited:  # doctest: +SKIP
-        ...     reading = edited.read(ids, edits, tokens=range(40, 60), positions=[59])
+        >>> edited = EditedModel(model, 15, [20, 29])  # doctest: +SKIP
+        >>> reading = edited.read(ids, edits, tokens=range(40, 60), positions=[59])  # doctest: +SKIP
     """
 
     def __init__(self, model: HookedModel, layer: Layer, read_layers: Sequence[Layer]) -> None:
@@ -63,24 +63,9 @@ class EditedModel:
         last = int(model.cfg.n_layers) - 1
         self._names = hook_names(model, [*self.read_layers, last])
         self._edited = hook_names(model, [layer])[0]
-        self._stack = ExitStack()
-        self._reader: HookReader | None = None
         self._rows: RowEdits | None = None
         self._tokens: list[int] = []
         self._direct = torch.empty(0)  # the edit itself at the chosen tokens, [rows, tokens, d_model]
-
-    def __enter__(self) -> "EditedModel":
-        try_lean_passes(self.model)
-        # Hooks are attached once: TransformerBridge builds its table of hook points anew for every block.
-        self._stack.enter_context(self.model.hooks(fwd_hooks=[(self._edited, self._fan)]))
-        self._reader = self._stack.enter_context(HookReader(self.model, self._names))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._reader = None
-        self._stack.close()
 
     def read(
         self,
@@ -97,13 +82,13 @@ class EditedModel:
             edits: One per row of the result.
             tokens: Whose streams are averaged, outlier tokens left out.
             positions: Whose next-token logits are wanted; may be empty.
-
-        Raises:
-            RuntimeError: outside a `with` block.
         """
-        if self._reader is None:
-            raise RuntimeError("EditedModel reads inside a with block: with EditedModel(...) as edited")
-        parts = [self._read(self._reader, ids, c, tokens, positions) for c in self._chunks(ids, edits, len(positions))]
+        with (
+            own_view(self.model, [self._edited, *self._names], longest=len(ids)) as view,
+            attached(view, [(self._edited, self._fan)]),
+        ):
+            reader = HookReader(view, self._names)
+            parts = [self._read(reader, ids, c, tokens, positions) for c in self._chunks(ids, edits, len(positions))]
         return EditedReading(torch.cat([p.computed for p in parts]), torch.cat([p.logits for p in parts]))
 
     def check_logits(self, ids: Sequence[int]) -> None:
@@ -112,12 +97,11 @@ class EditedModel:
         last = len(ids) - 1
         nothing = [Edit.nothing(int(self.model.cfg.d_model))]
         ours = self.read(ids, nothing, tokens=(), positions=[last]).logits[0, 0]
-        self.__exit__(None, None, None)
-        with torch.no_grad():
-            everything = torch.ones_like(tokens, dtype=torch.bool)
-            arguments = rope_arguments(self.model, BehaviourLengths.of(self.model), everything, len(ids))
-            theirs = self.model(tokens, **arguments)[0, last].float().cpu()
-        self.__enter__()
+        everything = torch.ones_like(tokens, dtype=torch.bool)
+        with torch.no_grad(), own_view(self.model, longest=len(ids)) as view:
+            run: Any = view
+            theirs = run(tokens, **rope_arguments(view, BehaviourLengths.of(view), everything, len(ids)))
+            theirs = theirs[0, last].float().cpu()
         if not torch.allclose(ours, theirs, atol=1e-2 * float(theirs.abs().max()), rtol=1e-2):
             raise ValueError(
                 "this model does not make its logits from final norm and unembedding alone (they differ by "

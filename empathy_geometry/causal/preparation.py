@@ -235,18 +235,18 @@ def _read_unedited(
     nothing = [Edit.nothing(int(model.cfg.d_model))]
     tokenized = tokenize(model, texts)
     # The edit does nothing, so where it happens makes no difference to what is read.
-    with EditedModel(model, "embed", layers) as runner:
-        runner.check_logits(tokenized[0].ids)
-        for text in tqdm(tokenized, "readouts", unit="text", delay=2, disable=None if bar else True):
-            read = runner.read(
-                text.ids,
-                nothing,
-                tokens=response_tokens(text),
-                positions=marker_positions(text) if logits else (),
-            )
-            streams.append(read.computed[0])
-            if logits:
-                likely.append(read.logits[0].log_softmax(dim=-1).mean(dim=0))
+    runner = EditedModel(model, "embed", layers)
+    runner.check_logits(tokenized[0].ids)
+    for text in tqdm(tokenized, "readouts", unit="text", delay=2, disable=None if bar else True):
+        read = runner.read(
+            text.ids,
+            nothing,
+            tokens=response_tokens(text),
+            positions=marker_positions(text) if logits else (),
+        )
+        streams.append(read.computed[0])
+        if logits:
+            likely.append(read.logits[0].log_softmax(dim=-1).mean(dim=0))
     acts = Activations(torch.stack(streams), layers, texts.labels, texts.groups, position="response_mean", texts=texts)
     return acts, torch.stack(likely) if likely else None
 

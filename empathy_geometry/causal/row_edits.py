@@ -1,6 +1,6 @@
 """One edit per row of a batch: many directions and operations in one forward pass."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,7 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.loading import HookedModel, hook_name
+from empathy_geometry.models.model_view import prepare_view
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,6 @@ class RowEdits:
             # With a KV cache, a pass of one column is a step after the prompt.
             return self(stream, first=first if stream.shape[1] > 1 else None)
 
-        hooks: list[tuple[str | Callable[[str], bool], Callable[..., Tensor | None]]] = [
-            (hook_name(model, layer), edit)
-        ]
-        with model.hooks(fwd_hooks=hooks):
+        prepare_view(model)
+        with attached(model, [(hook_name(model, layer), edit)]):
             yield model

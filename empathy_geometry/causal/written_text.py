@@ -13,7 +13,8 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.causal.preparation import Preparation
 from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import FloatArray
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.loading import HookedModel, hook_names
+from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import chat_prompt, tokenize
 from empathy_geometry.steering.generation import generate
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -71,10 +72,14 @@ def write_and_read(
     def edit(batch: np.ndarray) -> AbstractContextManager[Any]:
         # Batches are padded on the left, so that a text begins where its padding ends.
         widths = torch.tensor([lengths[i] for i in batch])
-        return RowEdits([done[i] for i in batch]).attached(model, preparation.layer, first=int(widths.max()) - widths)
+        return RowEdits([done[i] for i in batch]).attached(view, preparation.layer, first=int(widths.max()) - widths)
 
-    with tqdm(total=len(asked), unit="text", desc="writing", disable=None if progress else True, delay=2) as bar:
-        written = generate(model, asked, max_new_tokens=max_new_tokens, edit=edit, progress=bar.update)
+    edited = hook_names(model, [preparation.layer])
+    with (
+        own_view(model, edited, longest=max(lengths) + max_new_tokens) as view,
+        tqdm(total=len(asked), unit="text", desc="writing", disable=None if progress else True, delay=2) as bar,
+    ):
+        written = generate(view, asked, max_new_tokens=max_new_tokens, edit=edit, progress=bar.update)
     said = np.array([bool(t.strip()) for t in written.texts])
     n = len(prompts)
     scores = np.full((len(asked), len(preparation.targets)), np.nan)

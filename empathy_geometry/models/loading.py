@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -16,6 +16,10 @@ from empathy_geometry.models.embedded_model import EMBEDDED_NAME, load_embedded
 
 Site = Literal["resid_post", "resid_mid", "resid_pre", "attn_out", "mlp_out"]
 SITES: tuple[Site, ...] = ("resid_post", "resid_mid", "resid_pre", "attn_out", "mlp_out")
+
+
+VIEW_POINTS = "_empathy_geometry_points"
+"""Attribute of our own views (`own_view`): their hook points by name."""
 
 
 @runtime_checkable
@@ -149,7 +153,7 @@ def hook_names(model: HookedModel, layers: Sequence[Layer], site: Site = "resid_
     """
     check_choice(site, "site", SITES)
     n_layers = int(model.cfg.n_layers)
-    points = model.hook_dict  # TransformerBridge builds it anew each time
+    points = hook_points(model)
     names = []
     for layer in layers:
         if layer == "embed":
@@ -162,6 +166,12 @@ def hook_names(model: HookedModel, layers: Sequence[Layer], site: Site = "resid_
             raise ValueError(f"this model has no hook point {name!r} (site {site!r}); try site='resid_post'")
         names.append(name)
     return names
+
+
+def hook_points(model: HookedModel) -> Mapping[str, Any]:
+    """Hook points by name; of our own views those that are called (TransformerBridge makes its table at each look)."""
+    own: Mapping[str, Any] | None = getattr(model, "__dict__", {}).get(VIEW_POINTS)
+    return model.hook_dict if own is None else own
 
 
 def check_model(model: object) -> None:

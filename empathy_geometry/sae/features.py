@@ -93,7 +93,8 @@ def pooled_features(
     bar = tqdm(
         total=len(table.ids), unit="tok", unit_scale=True, desc="features", disable=None if progress else True, delay=2
     )
-    with torch.no_grad(), bar, HookReader(model, names) as reader:
+    reader = HookReader(model, names)
+    with torch.no_grad(), bar:
         alike = BehaviourLengths.of(model).alike_rows(table.lengths[order])
         for part in batches(table.lengths[order], "auto", tokens_per_batch(model), alike=alike):
             chosen = order[part]

@@ -130,7 +130,8 @@ def token_activations(
         disable=None if progress else True,
         delay=2,
     )
-    with torch.no_grad(), bar, HookReader(model, [name]) as reader:
+    reader = HookReader(model, [name])
+    with torch.no_grad(), bar:
         for number, rows in enumerate(kept):
             path = None if folder is None else Path(folder) / f"tokens-{number:05d}.safetensors"
             shard = None if path is None or not path.is_file() else _load(path, run, identity)

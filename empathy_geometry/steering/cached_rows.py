@@ -13,8 +13,8 @@ from torch import Tensor
 
 from empathy_geometry.activations.prefix_cache import PrefixCache
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.lean_pass import lean_pass
 from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
+from empathy_geometry.models.model_view import model_of, own_view
 from empathy_geometry.models.rope import rope_arguments
 
 _warned: "weakref.WeakSet[Any]" = weakref.WeakSet()
@@ -170,26 +170,24 @@ class CachedRows:
         return prepared.get("past_key_values") is not past
 
     def _pass(self, ids: Tensor, mask: Tensor, past: Any, kept: int) -> Tensor:
-        model: Any = self._model
-        if not self._bridge:
-            result: Tensor = model(ids, attention_mask=mask, past_kv_cache=past)
-            return result[:, -kept:]
         arguments: dict[str, Any] = {"attention_mask": mask}
-        arguments |= rope_arguments(model, self._lengths, mask, ids.shape[1])
-        if past is not None:
+        if not self._bridge:
+            arguments["past_kv_cache"] = past
+        elif past is not None:
             arguments |= {"past_key_values": past, "use_cache": True}
         if self._takes_logits_to_keep:
             arguments["logits_to_keep"] = kept
-        with lean_pass(model):
-            logits: Tensor = model(ids, **arguments)
+        with own_view(self._model, longest=self.ids.shape[1]) as view:
+            run: Any = view
+            logits: Tensor = run(ids, **arguments, **rope_arguments(view, self._lengths, mask, ids.shape[1]))
         return logits[:, -kept:]
 
 
 def warn_of_slow_passes(model: HookedModel, cause: str) -> None:
     """Say once for a model why writing and scoring are slow on it: every new token reads its whole row again."""
-    if model in _warned:
+    if model_of(model) in _warned:
         return
-    _warned.add(model)
+    _warned.add(model_of(model))
     warnings.warn(
         f"{type(model).__name__}: {cause}, so every new token reads its whole row again: the numbers are right, but "
         f"writing takes several times longer (five times on short chats, more on long ones). TransformerBridge keeps "

@@ -13,8 +13,8 @@ from empathy_geometry.activations.batching import batches
 from empathy_geometry.activations.prefix_cache import HOOKED, keeping_obstacle
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.lean_pass import try_lean_passes
 from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.model_view import prepare_view
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column, warn_of_slow_passes
 from empathy_geometry.steering.fanned_prompts import Fan, read_fanned
@@ -58,7 +58,7 @@ def decode(
     """
     within: Edit = (lambda rows: nullcontext()) if edit is None else edit
     keys = [None if edit is None else i for i in range(len(prompts))] if edit_keys is None else list(edit_keys)
-    try_lean_passes(model)
+    prepare_view(model)
     lengths = BehaviourLengths.of(model)
     longest = max(prompts, key=len, default=())
     grown = (longest * (max_new_tokens + 1))[: len(longest) + max_new_tokens]

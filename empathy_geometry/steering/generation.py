@@ -1,6 +1,7 @@
 """Continuing prompts in batches, exactly as one by one, on every model type."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from empathy_geometry.foundation._types import FloatArray, Seed
 from empathy_geometry.foundation._validation import as_rng
 from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import chat_prompt, tokenize
 from empathy_geometry.steering.decoding import Edit, decode
 
@@ -83,15 +85,19 @@ def generate(
         ValueError: a prompt does not fit the context together with the new tokens, or options are out of range.
     """
     rows = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
-    new_ids = decode(
-        model,
-        rows,
-        max_new_tokens=max_new_tokens,
-        edit=edit,
-        temperature=temperature,
-        draws=sampling_draws(temperature, rng, len(rows), max_new_tokens),
-        progress=progress,
-    )
+    draws = sampling_draws(temperature, rng, len(rows), max_new_tokens)
+    longest = max(map(len, rows)) + max_new_tokens
+    # An edit of the caller's is attached to the model itself, so that each pass has to look what is there.
+    with nullcontext(model) if edit is not None else own_view(model, longest=longest) as view:
+        new_ids = decode(
+            view,
+            rows,
+            max_new_tokens=max_new_tokens,
+            edit=edit,
+            temperature=temperature,
+            draws=draws,
+            progress=progress,
+        )
     return continuations(model, rows, new_ids)
 
 

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -14,9 +14,10 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.subspaces import Subspace
+from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.identity import identity_differences, model_identity
-from empathy_geometry.models.lean_pass import try_lean_passes
 from empathy_geometry.models.loading import HookedModel, check_model, hook_names
+from empathy_geometry.models.model_view import is_view, prepare_view
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.token_tracking import Positions, Span, TokenTracker, check_positions, check_spans
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -90,7 +91,7 @@ class SteeringHook:
         self._target = _target(direction, operation, target, len(self._basis))
 
     def __repr__(self) -> str:
-        shown = f"{float(self.alpha):g}" if self.alpha.ndim == 0 else f"{len(self.alpha)} values"
+        shown = f"{float(self.alpha.detach()):g}" if self.alpha.ndim == 0 else f"{len(self.alpha)} values"
         return (
             f"SteeringHook({self.operation} {self.direction!r}, alpha {shown} {self.units}, layers {self.layers}, "
             f"positions {self.positions})"
@@ -101,7 +102,7 @@ class SteeringHook:
         """Activation units that alpha = 1 adds in "add"; 1 for the other operations."""
         if self.operation != "add":
             return 1.0
-        return self._scale * float(torch.linalg.vector_norm(self._basis[0]))
+        return self._scale * float(torch.linalg.vector_norm(self._basis[0].detach()))
 
     def with_alpha(self, alpha: float | Sequence[float] | Float[Tensor, "batch"]) -> "SteeringHook":
         """The same hook with another strength."""
@@ -131,7 +132,9 @@ class SteeringHook:
         if stream.ndim != 3 or stream.shape[-1] != width:
             raise ValueError(f"the stream must be [batch, pos, {width}], got {tuple(stream.shape)}")
         self._check_batch(len(stream))
-        if not self.alpha.any() or (columns is not None and not columns.any()):
+        # A strength of nought changes nothing, and still has a gradient.
+        learned = torch.is_grad_enabled() and self.alpha.requires_grad
+        if not (self.alpha.any() or learned) or (columns is not None and not columns.any()):
             return stream
         # Computed in float32 at least, so that half-precision models are edited by what was asked for.
         compute = torch.promote_types(stream.dtype, torch.float32)
@@ -144,7 +147,7 @@ class SteeringHook:
             wanted = 0.0 if self._target is None else self._target.to(stream.device, compute)
             change = alpha * ((wanted - coordinates) @ basis)
         edited = (stream.to(compute) + change).to(stream.dtype)
-        keep = alpha == 0
+        keep = torch.zeros_like(alpha, dtype=torch.bool) if learned else alpha == 0
         if columns is not None:
             keep = keep | ~columns.to(stream.device).reshape(-1, columns.shape[-1], 1)
         return torch.where(keep, stream, edited) if bool(keep.any()) else edited
@@ -171,11 +174,11 @@ class SteeringHook:
             ...     model.generate("I lost my job today.", max_new_tokens=40)
         """
         check_model(model)
-        names = self.check_fits(model)
+        names = self.names(model) if is_view(model) else self.check_fits(model)
         if responses is not None and self.positions != "response":
             raise ValueError(f"responses only apply to positions='response', not to {self.positions!r}")
         spans = self.positions if responses is None else check_positions(responses)
-        try_lean_passes(model)
+        prepare_view(model)
         tracker = None
         if self.positions != "all" or self.alpha.ndim == 1:
             tracker = TokenTracker(lambda rows, lengths: self._check_pass(spans, rows, lengths))
@@ -192,11 +195,8 @@ class SteeringHook:
             edited = self.edit(stream, columns=columns)
             return None if edited is stream else edited
 
-        with ExitStack() as stack:
-            if tracker is not None:
-                stack.enter_context(tracker.attached(model))
-            # By a filter, not name by name: TransformerBridge builds its table of hook points anew for each entry.
-            stack.enter_context(model.hooks(fwd_hooks=[(lambda name: name in names, edit)]))
+        before = None if tracker is None else tracker.before(model)
+        with attached(model, [(name, edit) for name in names], before=before):
             yield model
             if self.positions == "response" and responses is None and tracker is not None and not edited_any:
                 warnings.warn(
@@ -305,7 +305,7 @@ def _basis(direction: object, operation: Operation) -> Float[Tensor, "rank d_mod
         raise ValueError(
             f"a direction tensor must be [d_model], finite and not zero, got shape {tuple(direction.shape)}"
         )
-    vector = direction.detach().float().cpu()
+    vector = direction.float().cpu()  # not detached: a steering vector can be learned through the hook
     return vector[None] if operation == "add" else vector[None] / torch.linalg.vector_norm(vector)
 
 

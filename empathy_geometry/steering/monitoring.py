@@ -22,6 +22,7 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
+from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import pad, tokenize
 from empathy_geometry.steering.generation import Continuations
 from empathy_geometry.steering.hook import SteeringHook
@@ -183,6 +184,7 @@ def token_scores(
     if hook is not None:
         hook.check_fits(model)
     name = hook_name(model, read.layer, read.site)
+    names = [name, *(hook.names(model) if hook is not None else ())]
     scores: list[FloatArray] = [np.empty(0)] * len(rows)
     ordinary: list[BoolArray] = [np.empty(0, dtype=bool)] * len(rows)
     order = np.argsort([-len(row) for row in rows], kind="stable")
@@ -196,8 +198,12 @@ def token_scores(
         def read_tokens(stream: Tensor, judged: Tensor = judged) -> tuple[Tensor, Tensor]:
             return read.score(stream), find_outliers(token_norms(stream), judged.to(stream.device))
 
-        with torch.no_grad(), _steered(model, hook, rows, spans, batch), HookReader(model, [name]) as reader:
-            ((found, outliers),) = reader.read(ids, mask, [read_tokens])
+        with (
+            torch.no_grad(),
+            own_view(model, names, longest=ids.shape[1]) as view,
+            _steered(view, hook, rows, spans, batch),
+        ):
+            ((found, outliers),) = HookReader(view, [name]).read(ids, mask, [read_tokens])
         for r, i in enumerate(batch):
             scores[i] = found[r, : len(rows[i])].double().cpu().numpy()
             ordinary[i] = ~outliers[r, : len(rows[i])].cpu().numpy()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +13,10 @@ from empathy_geometry.activations.outlier_tokens import ordinary_mean
 from empathy_geometry.activations.prefix_cache import HOOKED, keeping_obstacle
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.models.attachment import Hook, attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, hook_name
+from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column, warn_of_slow_passes
 from empathy_geometry.steering.generation import Continuations
@@ -85,7 +86,7 @@ def _read(
     lengths = BehaviourLengths.of(model)
     taken: list[Tensor] = []
     names = [] if layer is None else [hook_name(model, layer, site)]  # type: ignore[arg-type]
-    hooks = [(name, lambda stream, hook: taken.append(stream.float())) for name in names]
+    hooks: list[tuple[str, Hook]] = [(name, lambda stream, hook: taken.append(stream.float())) for name in names]
     # Texts of one prompt stand together, so that what they have in common falls into one batch.
     distinct_pairs = sorted(dict.fromkeys(pairs))
     longest_pair = max(distinct_pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
@@ -101,26 +102,30 @@ def _read(
     logit_columns = max(1, _LOGIT_BYTES // (4 * int(model.cfg.d_vocab)))
     nll: dict[_Pair, Tensor] = {}
     means: dict[_Pair, Tensor] = {}
-    for way, most, chosen in ((_read_batch, columns, in_parts), (_read_whole, logit_columns, whole)):
-        alike = lengths.alike_rows([len(prompt) + len(new) for prompt, new in chosen])
-        order = np.argsort(alike, kind="stable")
-        todo, longest = [chosen[i] for i in order], max((len(prompt) + len(new) for prompt, new in chosen), default=1)
-        for run in batches(np.full(len(todo), longest), "auto", most, alike=alike[order]):
-            losses, streams = way(model, todo[run], hooks, taken)
-            nll.update(zip(todo[run], losses, strict=True))
-            means.update(zip(todo[run], streams, strict=False))
+    with own_view(model, names, longest=sum(map(len, longest_pair))) as view:
+        for way, most, chosen in ((_read_batch, columns, in_parts), (_read_whole, logit_columns, whole)):
+            alike = lengths.alike_rows([len(prompt) + len(new) for prompt, new in chosen])
+            order = np.argsort(alike, kind="stable")
+            todo, longest = (
+                [chosen[i] for i in order],
+                max((len(prompt) + len(new) for prompt, new in chosen), default=1),
+            )
+            for run in batches(np.full(len(todo), longest), "auto", most, alike=alike[order]):
+                losses, streams = way(view, todo[run], hooks, taken)
+                nll.update(zip(todo[run], losses, strict=True))
+                means.update(zip(todo[run], streams, strict=False))
     streams_of_all = torch.stack([means[pair] for pair in pairs]) if names else None
     return tuple(nll[pair] for pair in pairs), streams_of_all
 
 
 def _read_whole(
-    model: HookedModel, batch: Sequence[_Pair], hooks: list[Any], taken: list[Tensor]
+    model: HookedModel, batch: Sequence[_Pair], hooks: Sequence[tuple[str, Hook]], taken: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """As `_read_batch`, each text in one pass, padded on the right: where no part of it could be read by itself."""
     first = min(len(prompt) for prompt, _ in batch) - 1
     ids, mask = pad([prompt + new for prompt, new in batch])
     with torch.no_grad():
-        with model.hooks(fwd_hooks=hooks):
+        with attached(model, hooks):
             logits = CachedRows(model, len(batch), keep=False).read(ids, mask, logits=ids.shape[1] - first)
         losses, streams = [], []
         for row, (prompt, new) in enumerate(batch):
@@ -133,7 +138,7 @@ def _read_whole(
 
 
 def _read_batch(
-    model: HookedModel, batch: Sequence[_Pair], hooks: list[Any], taken: list[Tensor]
+    model: HookedModel, batch: Sequence[_Pair], hooks: Sequence[tuple[str, Hook]], taken: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Losses of each text's new tokens, and their mean stream (none without hooks).
 
@@ -157,7 +162,7 @@ def _read_batch(
             new, real = pad(written)
             parents = torch.tensor([ahead[i][0] for i in first], device=before.device)
             rows = rows.select(parents)
-            with model.hooks(fwd_hooks=hooks):
+            with attached(model, hooks):
                 logits = rows.read(new, real, logits="all")
             read = [_losses(before[parents[row]], logits[row], ids) for row, ids in enumerate(written)]
             for i, row in zip(left, which, strict=True):

@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray, Layer, Seed
+from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.lean_pass import lean_pass
 from empathy_geometry.models.loading import HookedModel, model_device
+from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.coherence import divergence_part
@@ -60,11 +61,16 @@ class NeutralTexts:
         values = np.ones((len(alphas), len(self._ids)))
         names = hook.names(model)
         steering = hook
+        longest = max(ids.shape[1] for ids in self._ids)
 
         def edit(stream: Tensor, hook: object) -> Tensor:
             return steering.edit(stream.expand(len(steering.alpha), -1, -1))
 
-        with torch.no_grad(), model.hooks(fwd_hooks=[(lambda name: name in names, edit)]):
+        with (
+            torch.no_grad(),
+            own_view(model, names, longest=longest) as view,
+            attached(view, [(name, edit) for name in names]),
+        ):
             for t, (ids, unsteered) in enumerate(zip(self._ids, self._unsteered, strict=True)):
                 # Position 0 predicts from BOS alone and carries the attention sink; it says nothing about the text.
                 counted = torch.ones(ids.shape, dtype=torch.bool, device=unsteered.device)
@@ -73,7 +79,7 @@ class NeutralTexts:
                 edited = np.flatnonzero(alphas)
                 for part in (edited[i : i + most] for i in range(0, len(edited), most)):
                     steering = hook.with_alpha(torch.as_tensor(alphas[part], dtype=torch.float32))
-                    steered = _logits(model, ids)
+                    steered = _logits(view, ids)
                     for row, a in enumerate(part):
                         values[a, t] = divergence_part(steered[row : row + 1], unsteered, counted)[0]
         mean: FloatArray = values.mean(axis=1)
@@ -82,9 +88,10 @@ class NeutralTexts:
 
 def _logits(model: HookedModel, ids: Int[Tensor, "one pos"]) -> Float[Tensor, "row pos vocab"]:
     ids = ids.to(model_device(model))
-    arguments = rope_arguments(model, BehaviourLengths.of(model), torch.ones_like(ids, dtype=torch.bool), ids.shape[1])
-    with lean_pass(model):
-        logits: Tensor = model(ids, **arguments)
+    everything = torch.ones_like(ids, dtype=torch.bool)
+    with own_view(model, longest=ids.shape[1]) as view:
+        run: Any = view
+        logits: Tensor = run(ids, **rope_arguments(view, BehaviourLengths.of(view), everything, ids.shape[1]))
     return logits
 
 
@@ -162,7 +169,8 @@ def unsteered_reference(
     """
     rows = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
     draws = sampling_draws(temperature, rng, len(rows), max_new_tokens)
-    new = decode(model, rows, max_new_tokens=max_new_tokens, temperature=temperature, draws=draws)
+    with own_view(model, longest=max(map(len, rows)) + max_new_tokens) as view:
+        new = decode(view, rows, max_new_tokens=max_new_tokens, temperature=temperature, draws=draws)
     return UnsteeredReference(
         tuple(prompts),
         continuations(model, rows, new),

@@ -13,6 +13,7 @@ from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Seed
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.models.model_view import own_view
 from empathy_geometry.steering.coherence import CoherencePart, coherence_of
 from empathy_geometry.steering.decoding import decode
 from empathy_geometry.steering.fanned_prompts import Fan, StreamEdit
@@ -278,7 +279,7 @@ def _write(
         steering = hook.with_alpha(torch.as_tensor(alphas[batch], dtype=torch.float32))
         if spans is not None:
             steering = steering.with_positions([spans[i % n_prompts] for i in batch])
-        return steering.attached(model)
+        return steering.attached(view)
 
     def stream_edit(batch: IntArray) -> StreamEdit:
         return hook.with_alpha(torch.as_tensor(alphas[batch], dtype=torch.float32)).edit
@@ -289,9 +290,13 @@ def _write(
         keys = [0] * len(rows)
     elif isinstance(hook.positions, str):
         keys = list(alphas.tolist())
-    with tqdm(total=len(rows), unit="text", desc="steering", disable=None if progress else True, delay=2) as bar:
+    longest = max(map(len, rows)) + max_new_tokens
+    with (
+        own_view(model, hook.names(model), longest=longest) as view,
+        tqdm(total=len(rows), unit="text", desc="steering", disable=None if progress else True, delay=2) as bar,
+    ):
         new = decode(
-            model,
+            view,
             rows,
             max_new_tokens=max_new_tokens,
             edit=edit,

@@ -1,7 +1,6 @@
 """Which tokens of a forward pass are prompt and which were generated, with padding, with and without a KV cache."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeGuard
 
 import torch
@@ -9,6 +8,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.models.attachment import Before
 from empathy_geometry.models.loading import HookedModel, is_bridge
 
 Span: TypeAlias = tuple[int, int]
@@ -44,11 +44,9 @@ class TokenTracker:
         )
         self._mask: Tensor | None = None  # [batch, total], None: no padding
 
-    @contextmanager
-    def attached(self, model: HookedModel) -> Iterator[None]:
-        """Watch a model for the time of a `with` block."""
+    def before(self, model: HookedModel) -> Before:
+        """What is to be called before each pass of a model (`attached(..., before=...)`)."""
         bridge = is_bridge(model)
-        watched: torch.nn.Module = model.original_model if bridge else model.blocks[0]  # type: ignore[attr-defined]
 
         def before(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             first = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs_embeds"))
@@ -57,11 +55,7 @@ class TokenTracker:
             past = _past_length(kwargs.get("past_key_values" if bridge else "past_kv_cache_entry"))
             self.observe(first, kwargs.get("attention_mask"), past)
 
-        handle = watched.register_forward_pre_hook(before, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()
+        return before
 
     def observe(self, tokens: Tensor, mask: Tensor | None, past: int) -> None:
         """Note a pass that is about to run.
