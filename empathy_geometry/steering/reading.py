@@ -106,10 +106,8 @@ def _read(
         for way, most, chosen in ((_read_batch, columns, in_parts), (_read_whole, logit_columns, whole)):
             alike = lengths.alike_rows([len(prompt) + len(new) for prompt, new in chosen])
             order = np.argsort(alike, kind="stable")
-            todo, longest = (
-                [chosen[i] for i in order],
-                max((len(prompt) + len(new) for prompt, new in chosen), default=1),
-            )
+            todo = [chosen[i] for i in order]
+            longest = max((len(prompt) + len(new) for prompt, new in chosen), default=1)
             for run in batches(np.full(len(todo), longest), "auto", most, alike=alike[order]):
                 losses, streams = way(view, todo[run], hooks, taken)
                 nll.update(zip(todo[run], losses, strict=True))

@@ -290,7 +290,7 @@ def _write(
         keys = [0] * len(rows)
     elif isinstance(hook.positions, str):
         keys = list(alphas.tolist())
-    longest = max(map(len, rows)) + max_new_tokens
+    longest = max(map(len, rows), default=0) + max_new_tokens
     with (
         own_view(model, hook.names(model), longest=longest) as view,
         tqdm(total=len(rows), unit="text", desc="steering", disable=None if progress else True, delay=2) as bar,
