@@ -39,6 +39,9 @@ def test_every_mixture_once_when_all_are_asked_for() -> None:
     pairs = mix_texts(grid(), n=24, sizes=[2])
     assert len(set(zip(pairs.groups, pairs.families, pairs.labels, strict=True))) == 24
     assert Counter(pairs.labels) == {"a+b": 8, "a+c": 8, "b+c": 8}
+    # 6 and 3 have a common factor: in step, the two lists would meet in 6 of the 18 ways only.
+    few = mix_texts(grid(3), n=18, sizes=[2])
+    assert len(set(zip(few.groups, few.families, few.labels, strict=True))) == 18
     with pytest.raises(ValueError, match="n=25 asks for 25 mixtures of 2, but there are only 24; try a smaller n"):
         mix_texts(grid(), n=25, sizes=[2])
 
