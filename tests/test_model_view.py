@@ -1,5 +1,7 @@
 """Views give what the model gives as it is now, follow every change of it, and leave it alone."""
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -431,3 +433,15 @@ def test_preparing_a_view_is_harmless_on_anything():
     with own_view(tiny_model("bridge_llama")) as view:
         prepare_view(view)
     assert np.isfinite(through_view(tiny_model("bridge_llama")).numpy()).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_that_nobody_holds_is_freed(kind):
+    model = fresh(kind)
+    extracted(model)
+    with eg.SteeringHook(torch.ones(D_MODEL), layers=[0]).attached(model):
+        extracted(model)
+    gone = weakref.ref(model), weakref.ref(next(model.parameters()))
+    del model
+    gc.collect()
+    assert [ref() for ref in gone] == [None, None]

@@ -100,7 +100,8 @@ class _Taken:
         def take(stream: Tensor, hook: Any) -> None:
             pool = self._pools[slot]
             if pool is not None:
-                self.vectors[slot] = pool(stream)
+                with torch.autocast(stream.device.type, enabled=False):  # the caller's is for the model, not for means
+                    self.vectors[slot] = pool(stream)
             self.reached.add(slot)
             if len(self.reached) == self._n:
                 raise _DeepestHookReached

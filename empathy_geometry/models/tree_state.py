@@ -40,7 +40,8 @@ class TreeState:
     def __init__(self, model: nn.Module) -> None:
         modules = list(reachable_modules(model))
         self._volatile: set[tuple[int, str]] = set()
-        self._classes = [(module, type(module)) for module in modules]
+        # Nothing here refers to the model itself: it would never be freed.
+        self._classes = [(module, type(module)) for module in modules if module is not model]
         self._tables = [getattr(module, name) for module in modules for name in _TABLES]
         # Hook points compute nothing, and are most of TransformerBridge's modules.
         owners = [module for module in modules if not is_hook_point(module)]

@@ -143,9 +143,10 @@ class SteeringHook:
         if self.operation == "add":
             change = alpha * self._scale * basis[0]
         else:
-            coordinates = stream.to(compute) @ basis.T
             wanted = 0.0 if self._target is None else self._target.to(stream.device, compute)
-            change = alpha * ((wanted - coordinates) @ basis)
+            with torch.autocast(stream.device.type, enabled=False):
+                coordinates = stream.to(compute) @ basis.T
+                change = alpha * ((wanted - coordinates) @ basis)
         edited = (stream.to(compute) + change).to(stream.dtype)
         keep = torch.zeros_like(alpha, dtype=torch.bool) if learned else alpha == 0
         if columns is not None:
