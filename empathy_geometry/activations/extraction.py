@@ -97,7 +97,9 @@ def extract_activations(
         chat_template: Write prompt and response as turns of the model's chat template, or a text without prompt as
             the user's message; positions then refer to the words of these turns. See `tokens.tokenize`.
         share_prefixes: "auto" runs a prompt once for all its texts where that saves a tenth of the tokens, the model
-            can do it (tried on a short text once) and no hooks of others are attached; True insists, False never does.
+            can do it and no hooks of others are attached; True insists, False never does. It is tried once on a short
+            text, and on a text beyond each length at which the model changes (a window of its attention, a switch of
+            its rotary frequencies); a text with more tokens than such a switch never continues a prompt with fewer.
         progress: Show a bar with tokens per second (never when the output is not a terminal).
         store: Folder to write the vectors to, shard by shard, instead of holding them: memory then does not grow with
             the number of texts. Called again after a kill, it computes what is missing. Under `torchrun` or
