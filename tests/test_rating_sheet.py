@@ -1,6 +1,8 @@
 """What raters get gives nothing away; what they send back is checked; what is planted in the ratings is found."""
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
@@ -265,3 +267,34 @@ def test_bad_options_are_named(tmp_path, options, message):
 def test_the_key_may_not_lie_among_the_raters_files(tmp_path):
     with pytest.raises(ValueError, match="in the raters' folder"):
         eg.export_rating_sheet(["a", "b"], tmp_path / "s", seed=0, key=tmp_path / "s" / "deep" / "key.json")
+
+
+@pytest.mark.parametrize("rater", ["=HYPERLINK(1)", "+1", "@Ann", "-Bo", "'=x", "Jos\u00e9"])
+def test_a_rater_called_like_a_formula_is_text_in_every_table_and_comes_back(tmp_path, rater):
+    sheet = eg.export_rating_sheet(["one text", "another"], tmp_path / "sheet", seed=1, raters=[rater])
+    cells = [cell for row in table(sheet.tables[0]) for cell in row.values()]
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells)
+    assert eg.import_ratings(fill(sheet.tables[0], lambda i, row: 3), sheet.key).raters == (rater,)
+
+
+@pytest.mark.parametrize("rater", ["a\x1b[31m", "a\ud800", " ", "x\x00"])
+def test_a_rater_without_a_printable_name_is_refused(tmp_path, rater):
+    with pytest.raises(ValueError, match=r"raters\[0\]"):
+        eg.export_rating_sheet(["one text"], tmp_path / "sheet", seed=1, raters=[rater])
+
+
+def test_the_form_lets_nothing_run_but_its_own_script(tmp_path):
+    hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    sheet = eg.export_rating_sheet([hostile], tmp_path / "sheet", seed=1, question=hostile, ends=(hostile, hostile))
+    page = sheet.forms[0].read_text(encoding="utf-8")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    for element in ("script", "style"):
+        content = re.search(f"<{element}>(.*?)</{element}>", page, re.S)[1]
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{element}-src 'sha256-{digest}'" in policy
+    assert page.count("<script") == 2
+    assert "<img" not in page
+    assert embedded(sheet.forms[0])["items"][0]["text"] == hostile
+    assert "innerHTML" not in page

@@ -26,6 +26,7 @@ from empathy_geometry.foundation._types import LabelsLike, Layer, NamesLike, Str
 from empathy_geometry.foundation._validation import as_names, check_choice
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.tokens import TokenizedText
 from empathy_geometry.texts.labeled_texts import LabeledTexts, rows_where
 from empathy_geometry.texts.saved_texts import texts_from_dict, texts_to_dict
@@ -98,6 +99,7 @@ class Activations:
     def __len__(self) -> int:
         return len(self.values)
 
+    @printable
     def __repr__(self) -> str:
         classes = ", ".join(f"{c}: {int((self.labels == c).sum())}" for c in np.unique(self.labels))
         return (

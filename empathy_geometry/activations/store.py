@@ -22,6 +22,7 @@ from empathy_geometry.foundation._types import IntArray, Layer, StrArray
 from empathy_geometry.foundation.artefact import ArtefactFile
 from empathy_geometry.foundation.checked_json import load_checked
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.saved_texts import texts_from_dict
 
@@ -115,6 +116,7 @@ class ActivationStore:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @printable
     def __repr__(self) -> str:
         state = "" if self.complete else f" of {self._n}"
         return (

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from empathy_geometry.audit.near_duplicates import NearDuplicate
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.terminal import printable
 
 Status = Literal["pass", "caution", "fail", "info"]
 
@@ -203,6 +204,7 @@ class TextAudit:
 
         return pd.DataFrame([_flat(check) for check in self.checks])
 
+    @printable
     def __str__(self) -> str:
         sizes = ", ".join(f"{c.label}: {c.n}" for c in self.classes)
         lines = [

@@ -11,6 +11,7 @@ from empathy_geometry.foundation._types import ArrayLike, FloatArray
 from empathy_geometry.foundation._validation import as_float_array
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import jackknife_interval
+from empathy_geometry.foundation.terminal import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class DoseResponse:
     spearman: Estimate
     opposed: float
 
+    @printable
     def __str__(self) -> str:
         return f"slope {self.slope}, Spearman {self.spearman}, {self.opposed:.0%} of scenarios the other way"
 

@@ -12,6 +12,7 @@ from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,11 +146,13 @@ class CausalEffects:
             raise ValueError(f"direction must be one of {sorted(self.verdicts)}, got {direction!r}")
         return tuple(row for row in self.rows if row.direction == direction)
 
+    @printable
     def __str__(self) -> str:
         from empathy_geometry.causal.tables import effects_table
 
         return effects_table(self)
 
+    @printable
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{name}: {v.verdict}" for name, v in self.verdicts.items())
         return f"CausalEffects({verdicts}; layer {self.layer}, {len(self.rows)} tests)"

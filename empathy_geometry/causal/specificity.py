@@ -10,6 +10,7 @@ from empathy_geometry.evaluation.nulls import empirical_pvalue
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
 from empathy_geometry.foundation._validation import as_float_array, as_rng
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.terminal import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class SpecificityMatrix:
     dominance: Estimate
     pvalue: float
 
+    @printable
     def __str__(self) -> str:
         width = max(len(n) for n in self.names)
         head = " " * (width + 2) + "  ".join(f"{n:>{max(width, 8)}}" for n in self.names)

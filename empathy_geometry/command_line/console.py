@@ -3,6 +3,8 @@
 import sys
 import time
 
+from empathy_geometry.foundation.terminal import terminal_text
+
 
 class Console:
     """Where a command writes.
@@ -22,16 +24,16 @@ class Console:
 
     def result(self, text: str) -> None:
         """A table, or where files are: standard output."""
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{terminal_text(text)}\n")
         sys.stdout.flush()
 
     def status(self, text: str) -> None:
         """What is being done, with the seconds since the start: standard error, unless quiet."""
         if not self.quiet:
-            sys.stderr.write(f"[{time.perf_counter() - self._started:5.0f} s] {text}\n")
+            sys.stderr.write(f"[{time.perf_counter() - self._started:5.0f} s] {terminal_text(text)}\n")
             sys.stderr.flush()
 
     def error(self, text: str) -> None:
         """One line on standard error, whatever happens."""
-        sys.stderr.write(f"empathy_geometry: {' '.join(text.split())}\n")
+        sys.stderr.write(f"empathy_geometry: {terminal_text(' '.join(text.split()))}\n")
         sys.stderr.flush()

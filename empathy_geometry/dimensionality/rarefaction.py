@@ -11,6 +11,7 @@ from empathy_geometry.dimensionality.ranks import components_for, entropy_rank
 from empathy_geometry.dimensionality.spectrum import check_differences, gram, second_moment_spectrum, subset
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
 from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,7 @@ class Rarefaction:
         names = ("participation_ratio", "participation_ratio_naive", "k90", "effective_rank")
         return {name: getattr(self, name)[i] for name in names}
 
+    @printable
     def __str__(self) -> str:
         lines = [f"{'n':>6} {'PR':>8} {'PR naive':>9} {'k90':>7} {'eff. rank':>10}"]
         for n, pr, naive, k90, rank in zip(

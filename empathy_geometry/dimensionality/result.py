@@ -9,6 +9,7 @@ from empathy_geometry.activations.dominance import dominance_note
 from empathy_geometry.dimensionality.rarefaction import Rarefaction
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,7 @@ class Dimensionality:
     seed: int | None
     dominant: Mapping[str, float] = field(default_factory=dict)
 
+    @printable
     def __str__(self) -> str:
         moment = "centred" if self.center else "uncentred"
         lines = [f"Dimensionality of {self.n} paired differences in {self.d_model} dimensions ({moment})"]

@@ -13,6 +13,7 @@ from empathy_geometry.evaluation.surviving import surviving_share
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_matrix
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import grouped_folds
@@ -45,6 +46,7 @@ class CovariateControl:
     probe: str
     seed: int
 
+    @printable
     def __str__(self) -> str:
         lines = [
             f"Held-out AUROC, {self.probe}, n = {self.before.n} in {self.before.n_groups} groups",

@@ -25,6 +25,7 @@ from empathy_geometry.evaluation.selection import Candidate, candidates, fit_and
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
@@ -125,6 +126,7 @@ class Evaluation:
 
         return pd.DataFrame([{"quantity": name, **e.to_dict()} for name, e in self.estimates().items()])
 
+    @printable
     def __str__(self) -> str:
         groups = f"{self.auroc.n_groups} groups" if self.groups_given else "NO GROUPS (rows taken as independent)"
         lines = [

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from empathy_geometry.evaluation.classification import classification
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
 from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation.terminal import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class DescriptionLength:
     n: int
     n_groups: int
 
+    @printable
     def __str__(self) -> str:
         return (
             f"{self.bits:.1f} bits against {self.uniform_bits:.1f} uniform, compression {self.compression:.2f} "

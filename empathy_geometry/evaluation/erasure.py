@@ -13,6 +13,7 @@ from empathy_geometry.foundation._types import ArrayLike, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_groups, as_matrix
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.splits import grouped_folds
 
@@ -70,6 +71,7 @@ class Erasure:
         notes = [f"share of the target that survives: {self.surviving or 'not to be read'}", *self.notes]
         return html_table(f"Held-out AUROC, {self.probe}", rows, notes=notes)
 
+    @printable
     def __str__(self) -> str:
         lines = [f"Held-out AUROC, {self.probe}, n = {self.target.n} in {self.target.n_groups} groups"]
         lines.append(f"{'erased':<14}{'target':<24}{'concept':<24}")

@@ -12,6 +12,7 @@ from torch import Tensor
 from empathy_geometry.evaluation.label_permutations import Scheme, label_permutations
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Seed
 from empathy_geometry.foundation._validation import as_float_array, as_matrix, as_names, as_rng, check_choice
+from empathy_geometry.foundation.terminal import printable
 
 DirectionNull = Literal["isotropic", "covariance"]
 
@@ -61,6 +62,7 @@ class NullTest:
     null_distribution: FloatArray
     scheme: str
 
+    @printable
     def __str__(self) -> str:
         null = self.null_distribution
         return (

@@ -20,6 +20,7 @@ from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
 from empathy_geometry.foundation._validation import as_rng, check_choice
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.splits import Fold
 
 Statistic = Literal["auroc", "macro_auroc", "accuracy", "d_prime"]
@@ -99,6 +100,7 @@ class PermutationTest:
             }
         )
 
+    @printable
     def __str__(self) -> str:
         groups = f"{self.n_groups} groups" if self.groups_given else "NO GROUPS (rows taken as independent)"
         over = f", largest of {len(self.layers)} layers (layer {self.layer})" if len(self.layers) > 1 else ""

@@ -19,6 +19,7 @@ from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
 from empathy_geometry.foundation._validation import as_names, as_rng
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.splits import Fold
 
 
@@ -36,6 +37,7 @@ class Selectivity:
     accuracy: Estimate
     control_accuracies: FloatArray
 
+    @printable
     def __str__(self) -> str:
         return (
             f"selectivity {self.selectivity}: accuracy {self.accuracy.value:.3f}, control labels "

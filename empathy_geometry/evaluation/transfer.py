@@ -17,6 +17,7 @@ from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.splits import Fold, grouped_folds
 
 
@@ -59,6 +60,7 @@ class TransferMatrix:
 
         return pd.DataFrame(self.values, index=list(self.names), columns=list(self.names))
 
+    @printable
     def __str__(self) -> str:
         width = max(len(n) for n in self.names) + 2
         lines = ["train \\ test".ljust(width) + "".join(n.rjust(width) for n in self.names)]

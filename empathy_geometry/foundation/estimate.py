@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from math import inf, isinf, isnan
 from typing import Any
 
+from empathy_geometry.foundation.terminal import printable
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -50,6 +52,7 @@ class Estimate:
     def __float__(self) -> float:
         return float(self.value)
 
+    @printable
     def __str__(self) -> str:
         sign = {None: "", "right": ">= ", "left": "<= "}[self.censored]
         if self.low is None or self.high is None:

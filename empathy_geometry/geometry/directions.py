@@ -17,6 +17,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer
 from empathy_geometry.foundation._validation import as_matrix, check_choice, rows_named, shared_names
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.cosine import cosine
 from empathy_geometry.geometry.direction_methods import METHODS, PAIRED_METHODS, Method, fit_vector
 from empathy_geometry.geometry.direction_quality import DirectionQuality, measure_quality, measure_scales
@@ -73,6 +74,7 @@ class ConceptDirection:
             raise ValueError(f"vector must be finite and not zero, got length {length}; are the classes the same?")
         object.__setattr__(self, "vector", (vector.double() / length).float())
 
+    @printable
     def __repr__(self) -> str:
         where = "" if self.layer is None else f", layer {self.layer}"
         reliability = "" if self.reliability is None else f", reliability {self.reliability:.3f}"

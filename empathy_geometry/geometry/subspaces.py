@@ -17,6 +17,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation._validation import as_matrix, check_choice, rows_named
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.identity import identity_differences
 
@@ -58,6 +59,7 @@ class Subspace:
             raise ValueError(f"basis rows must be orthonormal (off by {error:.2g}); try Subspace.from_directions")
         object.__setattr__(self, "basis", basis)
 
+    @printable
     def __repr__(self) -> str:
         where = "" if self.layer is None else f", layer {self.layer}"
         return f"Subspace(rank {self.rank} of {self.d_model}, {self.method}{where})"

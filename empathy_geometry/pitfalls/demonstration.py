@@ -11,6 +11,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,7 @@ class Demonstration(ABC):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the figure on `ax`, or on a new one."""
 
+    @printable
     def __str__(self) -> str:
         rows = self.rows()
         names = list(rows[0])

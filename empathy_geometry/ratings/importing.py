@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from empathy_geometry.foundation.checked_json import parse_json
+from empathy_geometry.foundation.csv_cells import cell_text
+from empathy_geometry.foundation.names import as_name, is_missing
 from empathy_geometry.ratings.items import Key
 from empathy_geometry.ratings.ratings import Ratings
+from empathy_geometry.texts.file_contents import read_text, set_name
 
 FORMAT = "empathy_geometry.ratings/1"
 
@@ -70,10 +73,7 @@ def _rows(path: Path) -> list[tuple[str, str, str, str, str, str]]:
     """(where, sheet, rater, item, rating, comment) of each row of a file, as text."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of ratings at {path}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text ({error.reason}); save it as 'CSV UTF-8'") from error
+    text = read_text(path)
     return _json_rows(path, text) if path.suffix.lower() == ".json" else _csv_rows(path, text)
 
 
@@ -98,13 +98,17 @@ def _csv_rows(path: Path, text: str) -> list[tuple[str, str, str, str, str, str]
     delimiter = max((",", ";", "\t"), key=first.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     needed = ("sheet", "item", "rating")
-    missing = [name for name in needed if name not in (reader.fieldnames or [])]
-    if missing:
-        raise ValueError(f"{path} lacks the columns {missing}; it has {reader.fieldnames}")
+    try:
+        missing = [name for name in needed if name not in (reader.fieldnames or [])]
+        if missing:
+            raise ValueError(f"{path} lacks the columns {missing}; it has {reader.fieldnames}")
+        found = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num + 1}: not valid CSV: {error}") from error
     rows = []
-    for row in reader:
-        where = f"{path}, line {reader.line_num}"
-        values = {name: (row.get(name) or "").strip() for name in (*needed, "rater", "comment")}
+    for line, row in found:
+        where = f"{path}, line {line}"
+        values = {name: cell_text(row.get(name) or "").strip() for name in (*needed, "rater", "comment")}
         if not values["item"]:
             continue
         rater = _name(values["rater"], path)
@@ -112,8 +116,11 @@ def _csv_rows(path: Path, text: str) -> list[tuple[str, str, str, str, str, str]
     return rows
 
 
-def _name(rater: str | None, path: Path) -> str:
-    return rater or path.stem
+def _name(rater: object, path: Path) -> str:
+    """The rater as the file says, or as it is called."""
+    if is_missing(rater):
+        return set_name(path)
+    return str(as_name(rater, f"{path}: the rater"))
 
 
 def _rating(given: str, scale: tuple[int, int], where: str) -> float:

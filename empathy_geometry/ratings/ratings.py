@@ -11,6 +11,7 @@ from empathy_geometry.evaluation.bootstrap import cluster_bootstrap
 from empathy_geometry.foundation._types import FloatArray, IntArray, Seed
 from empathy_geometry.foundation._validation import as_groups, check_choice
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.ratings.items import Key
 
 Measurement = Literal["nominal", "ordinal", "interval"]
@@ -190,6 +191,7 @@ class Ratings:
         ]
         return pd.DataFrame(rows)
 
+    @printable
     def __str__(self) -> str:
         n_groups = int(as_groups([item.group for item in self.key.items], len(self)).max()) + 1
         low, high = self.key.scale
@@ -202,6 +204,7 @@ class Ratings:
             lines.append(f"{rater[:20]:<20} {given.size:5d}  {mean:5.2f}  {spread:5.2f}")
         return "\n".join(lines)
 
+    @printable
     def __repr__(self) -> str:
         return f"Ratings({len(self)} texts, raters {list(self.raters)})"
 

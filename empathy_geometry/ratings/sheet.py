@@ -1,5 +1,6 @@
 """Sheets for raters: the texts in random order, as a form for any browser and as CSV, and the key apart from them."""
 
+import base64
 import csv
 import hashlib
 import io
@@ -13,14 +14,14 @@ from types import MappingProxyType
 
 import numpy as np
 
+from empathy_geometry.foundation.csv_cells import inert_cell
+from empathy_geometry.foundation.names import check_text, is_missing
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.ratings.items import Item, Key, Source, rows_of
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 COLUMNS = ("sheet", "item", "prompt", "text", "rating", "comment", "rater")
-
-# What spreadsheet programs would run as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class RatingSheet:
     n_items: int
     n_merged: int
 
+    @printable
     def __str__(self) -> str:
         merged = f" ({self.n_merged} rows with the same text as another are rated once)" if self.n_merged else ""
         names = ", ".join(path.name for path in (*self.forms, *self.tables))
@@ -129,7 +131,9 @@ def _table(sheet: str, rater: str, items: Sequence[Item]) -> str:
     target = io.StringIO()
     writer = csv.writer(target)
     writer.writerow(COLUMNS)
-    writer.writerows([sheet, item.id, _inert(item.prompt), _inert(item.text), "", "", rater] for item in items)
+    writer.writerows(
+        [sheet, item.id, inert_cell(item.prompt), inert_cell(item.text), "", "", inert_cell(rater)] for item in items
+    )
     return target.getvalue()
 
 
@@ -147,12 +151,15 @@ def _form(
     # Inside a script element only "</" and "<!--" could end or change it.
     embedded = json.dumps(content, ensure_ascii=True).replace("<", "\\u003c")
     template = files("empathy_geometry.ratings").joinpath("form.html").read_text(encoding="utf-8")
+    for element in ("script", "style"):
+        template = template.replace(f"{{{{{element.upper()}_HASH}}}}", _csp_hash(template, element))
     return template.replace("{{CONTENT}}", embedded)
 
 
-def _inert(text: str) -> str:
-    """Text that a spreadsheet takes as text; only the id is read back."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _csp_hash(template: str, element: str) -> str:
+    """By which the form's content security policy knows its own script or style; it lets no other run or load."""
+    content = template.partition(f"<{element}>")[2].partition(f"</{element}>")[0]
+    return base64.b64encode(hashlib.sha256(content.encode("utf-8")).digest()).decode("ascii")
 
 
 def _check_scale(scale: tuple[int, int]) -> tuple[int, int]:
@@ -165,6 +172,10 @@ def _check_scale(scale: tuple[int, int]) -> tuple[int, int]:
 def _file_names(raters: Sequence[str]) -> list[str]:
     if isinstance(raters, str) or not len(raters):
         raise ValueError("raters must be a sequence of names, at least one; try ['rater']")
+    for i, name in enumerate(raters):
+        check_text(name, f"raters[{i}]")
+        if not name.isprintable() or is_missing(name):
+            raise ValueError(f"raters[{i}] must be a name without control characters, got {name!r}")
     stems = [re.sub(r"[^\w-]+", "_", name.strip()) for name in raters]
     if not all(stems) or len({stem.lower() for stem in stems}) != len(stems):
         raise ValueError(f"raters must differ as file names, got {list(raters)}, which give {stems}")

@@ -8,6 +8,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.reconstruction import Reconstruction
 from empathy_geometry.sae.reference_counts import ReferenceCounts
 from empathy_geometry.sae.sparse_probing import SparseProbing
@@ -119,6 +120,7 @@ class SaeAgreement:
             table += _reference_rows(self.reference)
         return table
 
+    @printable
     def __str__(self) -> str:
         table = self.rows()
         first, second = (max(len(row[i]) for row in table) for i in (0, 1))

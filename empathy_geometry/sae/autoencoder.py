@@ -13,6 +13,7 @@ from torch import Tensor
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.provenance import write_json
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.hook_places import Place, hook_of_place, place_of_hook, same_place
 from empathy_geometry.sae.training_report import TrainingReport
 
@@ -63,6 +64,7 @@ class SparseAutoencoder:
             raise ValueError(f"decoder must be a finite matrix [d_sae, d_model], got shape {tuple(decoder.shape)}")
         object.__setattr__(self, "decoder", decoder)
 
+    @printable
     def __repr__(self) -> str:
         where = "" if self.place is None else f" at {hook_of_place(*self.place)}"
         report = "" if self.training is None else f"; {self.training}"

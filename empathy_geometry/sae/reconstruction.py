@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
 
 _ROWS_AT_ONCE = 4096
@@ -37,6 +38,7 @@ class Reconstruction:
         """The numbers without the feature-wise frequencies, ready for JSON."""
         return {k: v for k, v in asdict(self).items() if k != "frequency"} | {"dead": self.dead}
 
+    @printable
     def __str__(self) -> str:
         return (
             f"explained variance {self.explained:.3f}, L0 {self.l0:.1f}, {self.dead} of {len(self.frequency)} "

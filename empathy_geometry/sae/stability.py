@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, IntArray, Seed
 from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
 
 _MOST = 8192
@@ -50,6 +51,7 @@ class FeatureStability:
             "selected_share": self.selected_share,
         }
 
+    @printable
     def __str__(self) -> str:
         nulls = "; ".join(f"{name} {mean:.2f} ({share:.0%})" for name, (mean, share) in self.nulls.items())
         asked = "" if self.selected_share is None else f"; of the concept's features {self.selected_share:.0%}"

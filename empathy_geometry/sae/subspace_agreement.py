@@ -12,6 +12,7 @@ from empathy_geometry.evaluation.nulls import empirical_pvalue
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.captured import captured
 from empathy_geometry.sae.concept_halves import Half, halves, mean_difference_basis, pairs_basis, without
@@ -75,6 +76,7 @@ class SubspaceAgreement:
             "pvalue": self.pvalue,
         }
 
+    @printable
     def __str__(self) -> str:
         nulls = "; ".join(f"{name} {null.mean():.3f} (p {self.pvalues[name]:.3f})" for name, null in self.nulls.items())
         return (

@@ -20,6 +20,7 @@ from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import IntArray, Layer, StrArray
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.checked_json import content_sha256
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.identity import identity_differences, model_identity, tokenizer_sha256
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
@@ -68,6 +69,7 @@ class TokenActivations:
     def __len__(self) -> int:
         return len(self.values)
 
+    @printable
     def __repr__(self) -> str:
         return (
             f"TokenActivations({len(self)} tokens of {len(self.groups)} texts, width {self.values.shape[1]}, layer "

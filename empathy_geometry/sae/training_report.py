@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from empathy_geometry.foundation.provenance import Provenance, hash_texts
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
@@ -60,6 +61,7 @@ class TrainingReport:
         known = set(self.text_hashes)
         return sum(hash_texts([text]) in known for text in texts.texts) / len(texts)
 
+    @printable
     def __str__(self) -> str:
         held = "none held out" if self.explained_held_out is None else f"{self.explained_held_out:.3f} held out"
         return (

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
 from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.subspaces import Subspace
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class PrincipalAngles:
     rank_b: int
     d_model: int
 
+    @printable
     def __str__(self) -> str:
         degrees = ", ".join(f"{np.degrees(a):.1f}" for a in self.angles[:8])
         more = ", ..." if len(self.angles) > 8 else ""

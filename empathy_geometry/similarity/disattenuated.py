@@ -11,6 +11,7 @@ from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, 
 from empathy_geometry.foundation._validation import as_matrix, as_rng, shared_names
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.similarity.distinct import distinct_products, without_blocks
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class DisattenuatedCosine:
         """Whether the estimate lies outside [-1, 1]."""
         return self.value is not None and abs(self.value.value) > 1
 
+    @printable
     def __str__(self) -> str:
         lines = [
             f"disattenuated cosine     {'not defined' if self.value is None else self.value}",

@@ -10,6 +10,7 @@ from empathy_geometry.dimensionality.participation import corrected_participatio
 from empathy_geometry.dimensionality.spectrum import centred
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
 from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,7 @@ class RandomCosine:
             return float((1 + (np.abs(self.cosines) >= abs(cosine)).sum()) / (len(self.cosines) + 1))
         return float(beta.sf(cosine**2, 0.5, (self.d_model - 1) / 2))
 
+    @printable
     def __str__(self) -> str:
         lines = [f"isotropic, d = {self.d_model}: sd {self.isotropic_sd:.4f}, |cos| < {self.isotropic_95:.4f} in 95 %"]
         if self.sd is not None and self.participation_ratio is not None:

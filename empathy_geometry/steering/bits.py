@@ -9,6 +9,7 @@ from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
 from empathy_geometry.foundation._validation import as_float_array, as_rng
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import jackknife_interval
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
 from empathy_geometry.steering.sweep import SteeringSweep
 
@@ -39,6 +40,7 @@ class BandwidthInBits(Estimate):
         """As how many perfectly distinguishable strengths this counts, 2 ** bits."""
         return float(2**self.value)
 
+    @printable
     def __str__(self) -> str:
         return (
             f"{Estimate.__str__(self)} bits of at most {self.ceiling:.3f} ({len(self.alphas)} coherent alphas, "

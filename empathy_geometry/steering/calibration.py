@@ -12,6 +12,7 @@ from empathy_geometry.evaluation.metrics import auroc
 from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, Seed
 from empathy_geometry.foundation._validation import as_rng, check_choice
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.steering.coherence import Coherence, CoherencePart, coherence_of
 from empathy_geometry.steering.generation import Continuations, generate
@@ -70,6 +71,7 @@ class Calibration:
             "shuffle": self.shuffle,
         }
 
+    @printable
     def __str__(self) -> str:
         n_prompts, n_pairs = self.reseeds.shape
         lines = [

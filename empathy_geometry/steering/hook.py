@@ -12,6 +12,7 @@ from torch import Tensor
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.attachment import attached
@@ -90,6 +91,7 @@ class SteeringHook:
         self._scale = _scale(direction, units, operation)
         self._target = _target(direction, operation, target, len(self._basis))
 
+    @printable
     def __repr__(self) -> str:
         shown = f"{float(self.alpha.detach()):g}" if self.alpha.ndim == 0 else f"{len(self.alpha)} values"
         return (

@@ -11,6 +11,7 @@ from scipy.stats import binom
 from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, IntArray
 from empathy_geometry.foundation._validation import as_float_array, check_choice
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.steering.sweep import SteeringSweep
 
 Rule = Literal["first", "wide"]
@@ -74,6 +75,7 @@ class Crossings:
         low, high = self.intervals.T
         return pd.DataFrame({"passes_at": low, "fails_at": high, "censored": np.isinf(high)})
 
+    @printable
     def __str__(self) -> str:
         unit = f" {self.units}" if self.units else ""
         lines = [f"median crossing {self.median}{unit}; {len(self.intervals)} prompts, {self.n_censored} censored"]

@@ -18,6 +18,7 @@ from empathy_geometry.activations.outlier_tokens import find_outliers, token_nor
 from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice, rows_named
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
@@ -130,6 +131,7 @@ class TokenScores:
     def _repr_html_(self) -> str:
         return as_html(self, page=False)
 
+    @printable
     def __str__(self) -> str:
         return as_terminal(self, colour=sys.stdout.isatty())
 

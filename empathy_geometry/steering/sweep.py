@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Seed
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.models.model_view import own_view
@@ -124,6 +125,7 @@ class SteeringSweep:
         ]
         return pd.DataFrame(rows)
 
+    @printable
     def __str__(self) -> str:
         names = list(self.parts)
         lines = ["   alpha  " + "  ".join(f"{n:>11}" for n in [*names, "coherence", "concept"])]
@@ -133,6 +135,7 @@ class SteeringSweep:
             lines.append(f"{alpha:8.3f}  " + "  ".join(f"{m:11.3f}" for m in means))
         return "\n".join([*lines, f"means over {len(self.prompts)} prompts; alpha in {self.units}"])
 
+    @printable
     def __repr__(self) -> str:
         low, high = self.alphas[0], self.alphas[-1]
         grid = f"{len(self.alphas)} alphas from {low:g} to {high:g} {self.units}"

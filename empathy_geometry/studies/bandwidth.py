@@ -19,6 +19,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import title
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import HookedModel, check_model
@@ -122,6 +123,7 @@ class Bandwidth:
         text = f"Bandwidth of {self.concept.name} in {model}, layer {self.layer} ({self.layer_choice}){control}"
         return title(text, self.provenance.kind)
 
+    @printable
     def __str__(self) -> str:
         rows = self.rows()
         first, second = (max(len(r[i]) for r in rows) for i in (0, 1))

@@ -15,6 +15,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import jsonable, one_kind, title
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.studies.bandwidth import Bandwidth
 from empathy_geometry.studies.compare_entries import QUANTITIES, Entry, Measured, Scale, entries_of
 from empathy_geometry.studies.result_files import find_results
@@ -87,6 +88,7 @@ class Comparison:
             table.append((c.quantity, f"{c.first} {sign} {c.second}", effect, p, shared, c.relation, c.note))
         return table
 
+    @printable
     def __str__(self) -> str:
         rows = [_COLUMNS, *self.rows()]
         widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]

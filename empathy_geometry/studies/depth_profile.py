@@ -16,6 +16,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
 from empathy_geometry.foundation.result_file import file_stem, jsonable, title
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import HookedModel, check_model, hook_names
@@ -103,6 +104,7 @@ class DepthProfile:
         model = self.provenance.model.get("name", "?")
         return title(f"Bandwidth of {self.name} over depth in {model}, alpha in {self.units}", self.provenance.kind)
 
+    @printable
     def __str__(self) -> str:
         rows = [_COLUMNS, *self.rows()]
         widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
 from empathy_geometry.foundation.result_file import file_stem, jsonable, title
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
 from empathy_geometry.studies.planted_checks import PARTS, Check
 
@@ -39,6 +40,7 @@ class PlantedRun:
             (c.part, c.quantity, c.truth_shown, c.recovered_shown, "yes" if c.inside else "NO") for c in self.checks
         ]
 
+    @printable
     def __str__(self) -> str:
         rows = [_COLUMNS, *self.rows()]
         widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]

@@ -11,6 +11,7 @@ from empathy_geometry.foundation._types import BoolArray, IntArray, LabelsLike, 
 from empathy_geometry.foundation._validation import as_names
 from empathy_geometry.foundation.names import as_name, check_text
 from empathy_geometry.foundation.provenance import hash_texts
+from empathy_geometry.foundation.terminal import printable
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class LabeledTexts:
             name=f"{self.name}+{other.name}",
         )
 
+    @printable
     def __repr__(self) -> str:
         counts = ", ".join(f"{label}: {int((self.labels == label).sum())}" for label in self.classes)
         parts = [f"{len(self)} texts", f"{len(np.unique(self.groups))} groups", counts]

@@ -10,6 +10,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import title
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.studies.tripartite.finding import Finding, Section
 from empathy_geometry.studies.tripartite.subject import TYPES, Subject
 
@@ -88,6 +89,7 @@ class Tripartite:
         """The table: claim, reference study's number, ours, text-only baseline, null, verdict."""
         return [f.cells() for f in self.findings]
 
+    @printable
     def __str__(self) -> str:
         lines = [self.heading]
         for section in self.sections:
@@ -105,6 +107,7 @@ class Tripartite:
         counts = {v: list(self.verdicts.values()).count(v) for v in ("supported", "not supported", "cannot tell")}
         return "\n".join([*lines, "", "; ".join(f"{n} {v}" for v, n in counts.items())])
 
+    @printable
     def __repr__(self) -> str:
         return f"Tripartite({self.heading}; {len(self.findings)} findings in {len(self.sections)} sections)"
 
