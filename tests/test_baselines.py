@@ -5,9 +5,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from empathy_geometry.evaluation.baselines import baseline_scores, first_word, text_baselines
+from empathy_geometry.evaluation.baselines import CHOSEN, baseline_scores, first_word, text_baselines
+from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
 from empathy_geometry.evaluation.metrics import auroc, macro_auroc
+from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, grouped_folds
 
@@ -26,6 +28,12 @@ def texts(first=("so", "so"), words=("a plan", "a plan"), tail=("", "")) -> list
         ("first_word", texts(first=("well", "oh"))),
         ("tfidf", texts(words=("a plan", "very sad"))),
         ("length", texts(tail=("", " And then it went on. And on."))),
+        ("words_and_marks", texts(words=("a plan!", "a plan?"))),
+        ("words_and_marks", texts(words=("a Plan", "a plan"))),
+        ("characters", texts(words=("a plan", "a plain"))),
+        ("characters", texts(words=("a plan?", "a plan!"))),
+        ("covariates", texts(words=("a plan!", "a plan?"))),
+        ("covariates", texts(words=("I plan", "you plan"))),
     ],
 )
 def test_each_baseline_sees_what_it_should(name, told):
@@ -93,3 +101,69 @@ def test_bad_input_is_refused():
     crossing = [Fold(np.arange(15, 30), np.arange(15)), Fold(np.arange(15), np.arange(15, 30))]
     with pytest.raises(ValueError, match="training and test at once"):
         text_baselines(texts(), Y, groups=GROUPS, folds=crossing)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("fine?", "fine."), ("Fine.", "fine."), ("I see.", "a see."), ("it\u2019s.", "it's."), ("so é", "so e")],
+)
+def test_what_texts_alone_tell_is_no_excess_of_a_probe_that_sees_it_too(one, other):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 8))
+    labels, groups = np.tile([0, 1], 30), np.repeat(np.arange(30), 2)
+    rows[:, 0] += 5 * labels
+    told = [f"{TOPICS[g % 5]} {TOPICS[g % 3]} {one if k else other}" for k, g in zip(labels, groups, strict=True)]
+    found = cross_validate(Probe("ridge"), rows, labels, groups=groups, texts=told)
+    assert found.auroc.value > 0.95
+    assert found.baselines[CHOSEN].value > 0.95
+    assert found.excess.low <= 0
+
+
+def test_the_best_in_training_is_chosen_without_the_test_rows():
+    """Labels without meaning: the best in hindsight is above chance by luck, the one chosen inside is not."""
+    inside, hindsight = [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        told = [" ".join(rng.choice(TOPICS, 6)) + rng.choice([".", "!", "?"]) for _ in range(36)]
+        labels, groups = rng.permutation(np.tile([0, 1], 18)), np.arange(36)
+        folds = grouped_folds(labels, groups=groups)
+        found = text_baselines(told, labels, groups=groups, folds=folds)
+        areas = {name: auroc(b.scores, labels).value for name, b in found.items()}
+        inside.append(areas.pop(CHOSEN))
+        hindsight.append(max(areas.values()))
+    assert abs(np.mean(inside) - 0.5) < 0.06
+    assert np.mean(hindsight) > np.mean(inside) + 0.06
+
+
+def test_the_best_in_training_is_as_good_as_the_one_that_knows():
+    told = texts(words=("a plan?", "a plan!"))
+    found = text_baselines(told, Y, groups=GROUPS, folds=FOLDS)
+    assert auroc(found[CHOSEN].scores, Y).value == 1.0
+    assert auroc(found["tfidf"].scores, Y).value < 0.8
+
+
+def test_penalties_are_chosen_inside_the_training_rows():
+    """What happens to the labels of test rows must not move their own scores."""
+    told = texts(words=("a plan", "very sad"))
+    before = text_baselines(told, Y, groups=GROUPS, folds=FOLDS, which=["tfidf"])["tfidf"].scores[FOLDS[0].test]
+    changed = Y.copy()
+    changed[FOLDS[0].test] = 1 - changed[FOLDS[0].test]
+    after = text_baselines(told, changed, groups=GROUPS, folds=FOLDS, which=["tfidf"])["tfidf"]
+    assert np.allclose(before, after.scores[FOLDS[0].test])
+
+
+def test_the_same_question_is_answered_once_and_another_anew():
+    told = texts(words=("a plan", "very sad"))
+    ask = {"groups": GROUPS, "folds": FOLDS, "which": ["tfidf"]}
+    first = text_baselines(told, Y, **ask)["tfidf"]
+    assert text_baselines(list(told), Y.copy(), **ask)["tfidf"] is first
+    assert text_baselines([*told[:-1], "other words"], Y, **ask)["tfidf"] is not first
+    assert text_baselines(told, 1 - Y, **ask)["tfidf"] is not first
+    with pytest.raises(ValueError, match="read-only"):
+        first.scores[0] = 9
+
+
+@pytest.mark.parametrize("told", ["\U0001f642", "...", "x", "5"])
+def test_texts_without_a_word_are_no_error(told):
+    found = text_baselines([told] * len(Y), Y, groups=GROUPS, folds=FOLDS)
+    assert all(auroc(b.scores, Y).value == pytest.approx(0.5) for b in found.values())

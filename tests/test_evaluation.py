@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from test_permutation import Foreign
 
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.evaluation.baselines import text_baselines
+from empathy_geometry.evaluation.baselines import BASELINES, CHOSEN, text_baselines
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
 from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d_prime, forced_choice
@@ -56,8 +56,8 @@ def test_nested_selection_equals_a_plain_loop(kind, data):
 def test_activations_bring_everything():
     found = cross_validate(Probe("logistic"), warm_and_cold(), positive="warm", negative="cold")
     assert found.chosen_layers == (1,) * 5
-    assert set(found.baselines) == {"first_word", "tfidf", "length", "token_embeddings"}
-    assert found.excess.value == pytest.approx(min(e.value for e in found.excesses.values()))
+    assert set(found.baselines) == {*BASELINES, CHOSEN}
+    assert found.excess.low == min(e.low for e in found.excesses.values())
     assert found.excess.value == found.auroc.value - found.baselines[found.best_baseline].value
     assert found.groups_given
     assert found.classes == ("cold", "warm")
@@ -161,8 +161,8 @@ def test_result_reads_and_exports():
     found = cross_validate(Probe("logistic"), warm_and_cold(), positive="warm")
     stored = json.loads(json.dumps(found.to_dict()))
     assert stored["auroc"]["value"] == found.auroc.value
-    assert {"AUROC", "d'", "accuracy", "excess over best baseline"} <= set(found.to_frame()["quantity"])
-    for part in ("warm vs cold", "20 groups", "baseline tfidf", "best baseline"):
+    assert {"AUROC", "d'", "accuracy", "excess over words"} <= set(found.to_frame()["quantity"])
+    for part in ("warm vs cold", "20 groups", "baseline tfidf", "baseline best_in_training"):
         assert part in str(found)
 
 

@@ -67,7 +67,7 @@ def test_evaluation(acts: eg.Activations):
     table = Cells(found._repr_html_())
     assert [row[0] for row in table.rows[1:]] == list(found.estimates())
     assert table.rows[1][1] == str(found.auroc)
-    assert f"best baseline: {found.best_baseline}" in table.text
+    assert f"baseline {found.best_baseline}" in table.text
 
 
 def test_permutation_test(acts: eg.Activations):

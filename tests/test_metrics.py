@@ -8,8 +8,8 @@ from empathy_geometry.evaluation.metrics import (
     accuracy,
     auroc,
     auroc_excess,
-    best_excess,
     d_prime,
+    excess_over_best,
     forced_choice,
     gaussian_deviation,
     macro_auroc,
@@ -99,12 +99,14 @@ def test_excess_over_a_constant_baseline_is_that_over_one_half():
     assert (found.value, found.low) == pytest.approx((own.value - 0.5, own.low - 0.5))
 
 
-def test_best_excess_takes_the_least_favourable_ends():
-    found = best_excess({"a": Estimate(0.30, 0.05, 0.4), "b": Estimate(0.2, 0.1, 0.35)})
+def test_the_excess_over_the_best_is_that_over_the_chosen_one_safe_against_all():
+    excesses = {"a": Estimate(0.30, 0.05, 0.4), "b": Estimate(0.2, 0.1, 0.35)}
+    found = excess_over_best(excesses, "b")
     assert (found.value, found.low, found.high) == (0.2, 0.05, 0.35)
-    assert "b" in found.method
-    with pytest.raises(ValueError, match="empty"):
-        best_excess({})
+    unknown = excess_over_best({**excesses, "c": Estimate(0.2)}, "b")
+    assert (unknown.value, unknown.low, unknown.high) == (0.2, None, None)
+    with pytest.raises(ValueError, match="chosen must be one of"):
+        excess_over_best({}, "a")
 
 
 def test_d_prime_of_two_normals():

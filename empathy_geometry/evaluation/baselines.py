@@ -1,11 +1,16 @@
 """Text-only baselines: how well the classes are told apart without the model's hidden states."""
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.pipeline import make_pipeline
@@ -13,14 +18,33 @@ from sklearn.preprocessing import FunctionTransformer
 
 from empathy_geometry.evaluation.fold_dependence import left_out_scores, variance_inflation
 from empathy_geometry.evaluation.fold_scores import decision_values, standardise
+from empathy_geometry.evaluation.ranking import one_vs_rest
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_groups, as_matrix, as_names, check_choice
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
-from empathy_geometry.texts.splits import Fold, check_folds
+from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
 
-BaselineName = Literal["first_word", "tfidf", "length", "token_embeddings"]
-BASELINES: tuple[BaselineName, ...] = ("first_word", "tfidf", "length", "token_embeddings")
+BaselineName = Literal[
+    "first_word", "tfidf", "words_and_marks", "characters", "length", "covariates", "token_embeddings"
+]
+BASELINES: tuple[BaselineName, ...] = (
+    "first_word",
+    "tfidf",
+    "words_and_marks",
+    "characters",
+    "length",
+    "covariates",
+    "token_embeddings",
+)
+
+CHOSEN = "best_in_training"
+"""Name of the baseline that is the best of the others in each training fold."""
+
+PENALTIES = (0.01, 1.0, 10.0, 100.0)
+"""Values of C among which each baseline chooses inside the training rows."""
+
+_INNER_SPLITS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +52,7 @@ class TextBaseline:
     """Out-of-fold scores of a classifier that sees the words only.
 
     Attributes:
-        name: One of `BASELINES`.
+        name: One of `BASELINES`, or `CHOSEN`.
         scores: [n] for two classes (higher means the last sorted class), else [n, n_classes]; standardised per fold as
             those of a probe are.
         inflation: Factor on the variance of their AUROC; see `fold_dependence.variance_inflation`.
@@ -51,11 +75,18 @@ def text_baselines(
     """Classifiers that see the words only, on the folds of the probe that they are compared with.
 
     - "first_word": which word the text begins with.
-    - "tfidf": bag of words, 1- and 2-grams.
+    - "tfidf": bag of words in lower case, 1- and 2-grams.
+    - "words_and_marks": bag of words and punctuation marks as they are written, 1- and 2-grams.
+    - "characters": runs of 1 to 5 characters as they are written, so that nothing a tokenizer sees is missed.
     - "length": numbers of characters, words and sentences, as logarithms.
+    - "covariates": length, and how often first person, second person, question and exclamation marks occur.
     - "token_embeddings": mean of the token embeddings, the model's own layer 0 before any context.
+    - "best_in_training": in each fold the one of these that does best in cross-validation within the training rows. It
+      is the one to compare a probe with: the best one in hindsight is too good by its luck (of four equally good
+      baselines by 0.05 of AUROC, simulated).
 
-    Each is an L2-logistic regression; vocabulary, weights and scaling come from the training rows.
+    Each is an L2-logistic regression; vocabulary, weights and scaling come from the training rows, and so does the
+    penalty, by grouped cross-validation within them (1 where a class is in too few groups for that).
 
     Args:
         texts: What is judged: the responses of `LabeledTexts`, or plain strings.
@@ -66,10 +97,12 @@ def text_baselines(
         which: Names to compute.
 
     Returns:
-        Baselines by name.
+        Baselines by name, "best_in_training" last.
 
     Raises:
         ValueError: lengths differ, or folds that split a group.
+
+    Source: nested selection: Varma & Simon (2006), BMC Bioinformatics 7.
 
     Example:
         >>> from empathy_geometry.texts.splits import grouped_folds
@@ -84,10 +117,44 @@ def text_baselines(
     codes = _codes(texts, y)
     used = check_folds(folds, codes, groups=groups)
     group = as_groups(groups, len(codes))
-    return {
-        name: _out_of_fold(name, rows, codes, group, used)
-        for name, rows in _inputs(texts, codes, token_embeddings, which).items()
+    inputs = _inputs(texts, codes, token_embeddings, which)
+    return dict(_of(_Request(inputs, codes, group, used)))
+
+
+class _Request:
+    """What baselines are computed from, equal to another of the same content.
+
+    A study asks for the same texts and folds again, layer by layer and probe by probe.
+    """
+
+    def __init__(self, inputs: dict[str, Any], codes: IntArray, groups: IntArray, folds: tuple[Fold, ...]) -> None:
+        self.inputs, self.codes, self.groups, self.folds = inputs, codes, groups, folds
+        digest = hashlib.blake2b()
+        for name, rows in inputs.items():
+            content = (
+                json.dumps(rows.tolist()).encode() if rows.dtype == object else np.ascontiguousarray(rows).tobytes()
+            )
+            digest.update(f"{name}:{len(content)}:".encode() + content)
+        for array in (codes, groups, *(part for fold in folds for part in (fold.train, fold.test))):
+            digest.update(f":{len(array)}:".encode() + np.asarray(array, dtype=np.int64).tobytes())
+        self._key = digest.digest()
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Request) and self._key == other._key
+
+
+@lru_cache(maxsize=8)
+def _of(request: _Request) -> dict[str, TextBaseline]:
+    codes, groups, folds = request.codes, request.groups, request.folds
+    folded = {
+        name: [_in_fold(name, rows, codes, groups, fold) for fold in folds] for name, rows in request.inputs.items()
     }
+    if folded:
+        folded[CHOSEN] = [max(of_fold, key=lambda f: f.merit) for of_fold in zip(*folded.values(), strict=True)]
+    return {name: _pooled(name, parts, codes, groups, folds) for name, parts in folded.items()}
 
 
 def baseline_scores(
@@ -98,7 +165,7 @@ def baseline_scores(
     token_embeddings: ArrayLike | None = None,
     which: Sequence[BaselineName] = BASELINES,
 ) -> dict[str, FloatArray]:
-    """The scores of `text_baselines` alone, on any folds; rows that no fold tests score 0.
+    """Scores of the baselines of `text_baselines` on any folds, each with its usual penalty; untested rows score 0.
 
     Args:
         texts: As in `text_baselines`.
@@ -115,10 +182,13 @@ def baseline_scores(
         [1.0, 1.0, -1.0, -1.0]
     """
     codes = _codes(texts, y)
-    return {
-        name: _out_of_fold(name, rows, codes, None, folds).scores
-        for name, rows in _inputs(texts, codes, token_embeddings, which).items()
-    }
+    found: dict[str, FloatArray] = {}
+    for name, rows in _inputs(texts, codes, token_embeddings, which).items():
+        found[name] = _blank(codes)
+        for fold in folds:
+            seen, probe = _seen(name, rows, fold), _CLASSIFIERS[name][1]
+            found[name][fold.test] = _test_scores(probe, seen, codes, fold)
+    return found
 
 
 def _codes(texts: LabeledTexts | Sequence[str], y: LabelsLike) -> IntArray:
@@ -148,28 +218,95 @@ def _inputs(
     return found
 
 
-def _out_of_fold(name: str, rows: Any, codes: IntArray, groups: IntArray | None, folds: Sequence[Fold]) -> TextBaseline:
-    """Scores of one baseline, and the inflation of their variance where groups are given."""
+@dataclass(frozen=True, eq=False)
+class _InFold:
+    """One baseline in one fold: how well it did within the training rows, and its scores of the test rows.
+
+    Attributes:
+        merit: AUROC and d' in cross-validation within the training rows.
+        scores: Of the test rows.
+        left_out: The same with each group left out of the training rows; None where they are too many.
+    """
+
+    merit: tuple[float, float]
+    scores: FloatArray
+    left_out: FloatArray | None
+
+
+def _in_fold(name: str, rows: Any, codes: IntArray, groups: IntArray, fold: Fold) -> _InFold:
+    seen = _seen(name, rows, fold)
+    probe, merit, spread = _with_chosen_penalty(_CLASSIFIERS[name][1], seen, codes, groups, fold)
+    left_out = left_out_scores(probe, seen, codes, groups, fold, int(codes.max()) + 1)
+    scores = _test_scores(probe, seen, codes, fold) / spread
+    return _InFold(merit, scores, None if left_out is None else left_out / spread)
+
+
+def _with_chosen_penalty(
+    probe: Probe, seen: FloatArray, codes: IntArray, groups: IntArray, fold: Fold
+) -> tuple[Probe, tuple[float, float], float]:
+    """The probe with the penalty that does best within the training rows, how well it does, and its scores' spread.
+
+    Scores of held-out rows spread less than those of the rows that were fitted, the more so the weaker the penalty. In
+    units of their own spread, folds that chose differently can be pooled.
+    """
+    train, inside = fold.train, codes[fold.train]
+    fewest = min(len(np.unique(groups[train][inside == c])) for c in np.unique(inside))
+    unchosen = clone(probe).set_params(C=1.0), (0.5, 0.0), 1.0
+    if fewest < 2:
+        return unchosen
+    try:
+        inner = grouped_folds(inside, groups=groups[train], n_splits=min(_INNER_SPLITS, fewest), seed=0)
+    except ValueError:
+        # Groups of very different make-up leave an inner training part without a class: too few to choose by.
+        return unchosen
+    competing = [clone(probe).set_params(C=C) for C in PENALTIES]
+    scores = np.zeros((len(competing), *_blank(inside).shape))
+    for i, candidate in enumerate(competing):
+        for part in inner:
+            scores[i][part.test] = _test_scores(candidate, seen[train], inside, part)
+    merits = _merits(scores, inside)
+    best = max(range(len(competing)), key=lambda i: merits[i])
+    spread = float(scores[best].std())
+    return competing[best], merits[best], spread if spread > 1e-6 else 1.0
+
+
+def _merits(scores: FloatArray, codes: IntArray) -> list[tuple[float, float]]:
+    """AUROC and d' of each candidate; equal where they differ by rounding only."""
+    by_class = torch.from_numpy(scores if scores.ndim == 3 else scores[..., None]).movedim(-1, 1)
+    labels = torch.from_numpy(codes).expand(len(scores), -1)
+    areas, distances = (one_vs_rest(by_class, labels, name).tolist() for name in ("auroc", "d_prime"))
+    return [(round(area, 10), round(distance, 7)) for area, distance in zip(areas, distances, strict=True)]
+
+
+def _pooled(
+    name: str, parts: Sequence[_InFold], codes: IntArray, groups: IntArray, folds: Sequence[Fold]
+) -> TextBaseline:
+    scores = _blank(codes)
+    left_out = np.zeros((int(groups.max()) + 1, *scores.shape))
+    known = True
+    for part, fold in zip(parts, folds, strict=True):
+        scores[fold.test] = part.scores
+        known &= part.left_out is not None
+        if part.left_out is not None:
+            left_out[:, fold.test] = part.left_out
+    scores.setflags(write=False)  # kept for the next caller who asks for the same
+    return TextBaseline(name, scores, variance_inflation(scores, left_out, codes, groups) if known else 2.0)
+
+
+def _blank(codes: IntArray) -> FloatArray:
     n_classes = int(codes.max()) + 1
-    scores = np.zeros((len(codes),) if n_classes == 2 else (len(codes), n_classes))
-    left_out = None if groups is None else np.zeros((int(groups.max()) + 1, *scores.shape))
-    features, probe = _CLASSIFIERS[name]
-    for fold in folds:
-        fitted = clone(features).fit(rows[fold.train])
-        seen = np.asarray(fitted.transform(rows), dtype=np.float64)
-        classifier = clone(probe).fit(seen[fold.train], codes[fold.train])
-        scores[fold.test] = standardise(
-            decision_values(classifier, seen[fold.test]), decision_values(classifier, seen[fold.train])
-        )
-        if groups is not None and left_out is not None:
-            part = left_out_scores(probe, seen, codes, groups, fold, n_classes)
-            if part is None:
-                left_out = None
-            else:
-                left_out[:, fold.test] = part
-    if groups is None or left_out is None:
-        return TextBaseline(name, scores, 2.0)
-    return TextBaseline(name, scores, variance_inflation(scores, left_out, codes, groups))
+    return np.zeros((len(codes),) if n_classes == 2 else (len(codes), n_classes))
+
+
+def _seen(name: str, rows: Any, fold: Fold) -> FloatArray:
+    """What a baseline makes of all rows, by what it knows of the training rows."""
+    fitted = clone(_CLASSIFIERS[name][0]).fit(rows[fold.train])
+    return np.asarray(fitted.transform(rows), dtype=np.float64)
+
+
+def _test_scores(probe: Probe, seen: FloatArray, codes: IntArray, fold: Fold) -> FloatArray:
+    classifier = clone(probe).fit(seen[fold.train], codes[fold.train])
+    return standardise(decision_values(classifier, seen[fold.test]), decision_values(classifier, seen[fold.train]))
 
 
 def first_word(text: str) -> str:
@@ -183,17 +320,38 @@ def first_word(text: str) -> str:
     return found.group().lower() if found else ""
 
 
+class _Bag(TfidfVectorizer):  # type: ignore[misc]
+    """TF-IDF that knows nothing where the training texts hold nothing that it counts (emoji only, say)."""
+
+    def fit(self, raw_documents: Any, y: Any = None) -> "_Bag":
+        try:
+            super().fit(raw_documents)
+        except ValueError as error:
+            if "empty vocabulary" not in str(error):
+                raise
+            self.vocabulary_: dict[str, int] = {}
+        return self
+
+    def fit_transform(self, raw_documents: Any, y: Any = None) -> Any:
+        return self.fit(raw_documents).transform(raw_documents)
+
+    def transform(self, raw_documents: Any) -> Any:
+        return super().transform(raw_documents) if self.vocabulary_ else csr_matrix((len(raw_documents), 1))
+
+
 class _RowSpace(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Sparse rows in the principal axes of the training rows, where an L2 penalty finds the same solution."""
 
     def fit(self, X: Any, y: Any = None) -> "_RowSpace":
         values, vectors = np.linalg.eigh((X @ X.T).toarray())
         kept = values > max(values[-1], 0.0) * 1e-13 * X.shape[0]
-        self.axes_ = X.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+        kept[-1] |= not kept.any()  # no text holds anything: one axis, on which all are zero
+        # By products of rows: axes over all n-grams would be dense.
+        self.rows_, self.axes_ = X, vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-300))
         return self
 
     def transform(self, X: Any) -> FloatArray:
-        return np.asarray(X @ self.axes_)
+        return np.asarray((X @ self.rows_.T) @ self.axes_)
 
 
 def _first_words(texts: Any) -> list[list[str]]:
@@ -205,9 +363,24 @@ def _lengths(texts: Any) -> FloatArray:
     return np.log1p(np.array(counts, dtype=np.float64))
 
 
+def _covariates(texts: Any) -> FloatArray:
+    """Length, and first person, second person, question and exclamation marks, present and per word, [n, 11]."""
+    counts = [[len(re.findall(pattern, text)) for pattern in _COVARIATES] for text in texts]
+    found = np.array(counts, dtype=np.float64)
+    words = np.array([max(len(text.split()), 1) for text in texts], dtype=np.float64)[:, None]
+    return np.hstack([_lengths(texts), found > 0, found / words])
+
+
 def _whole(tokens: list[str]) -> list[str]:
     return tokens
 
+
+_COVARIATES = (
+    r"(?i)\b(?:i|me|my|mine|myself|we|us|our|ours)\b",
+    r"(?i)\b(?:you|your|yours|yourself)\b",
+    r"[?\uff1f]",
+    r"[!\uff01]",
+)
 
 _CLASSIFIERS: dict[str, tuple[Any, Probe]] = {
     "first_word": (
@@ -215,11 +388,21 @@ _CLASSIFIERS: dict[str, tuple[Any, Probe]] = {
         Probe("logistic", scale=False),
     ),
     "tfidf": (
+        make_pipeline(_Bag(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"), _RowSpace()),
+        Probe("logistic", C=10.0, scale=False),
+    ),
+    "words_and_marks": (
         make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"), _RowSpace()
+            _Bag(ngram_range=(1, 2), sublinear_tf=True, lowercase=False, token_pattern=r"\w+|[^\w\s]"),
+            _RowSpace(),
         ),
         Probe("logistic", C=10.0, scale=False),
     ),
+    "characters": (
+        make_pipeline(_Bag(analyzer="char", ngram_range=(1, 5), sublinear_tf=True, lowercase=False), _RowSpace()),
+        Probe("logistic", C=10.0, scale=False),
+    ),
     "length": (FunctionTransformer(_lengths), Probe("logistic")),
+    "covariates": (FunctionTransformer(_covariates), Probe("logistic")),
     "token_embeddings": (FunctionTransformer(), Probe("logistic")),
 }

@@ -8,15 +8,15 @@ import numpy as np
 from sklearn.base import clone
 
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.evaluation.baselines import BASELINES, TextBaseline, text_baselines
+from empathy_geometry.evaluation.baselines import BASELINES, CHOSEN, TextBaseline, text_baselines
 from empathy_geometry.evaluation.classification import MISSING, Classification, Missing, classification
 from empathy_geometry.evaluation.fold_dependence import LARGEST, shared_training_inflation
 from empathy_geometry.evaluation.metrics import (
     accuracy,
     auroc,
     auroc_excess,
-    best_excess,
     d_prime,
+    excess_over_best,
     forced_choice,
     macro_auroc,
 )
@@ -51,9 +51,10 @@ class Evaluation:
         chosen_positions: Index of the position chosen inside each training fold.
         chosen_params: Grid parameters chosen inside each training fold.
         baselines: AUROC of each text-only baseline on the same folds; empty where no texts were given.
-        best_baseline: Name of the best one, None without.
-        excess: AUROC minus the best baseline's, the choice of the best paid for (see `metrics.best_excess`); None
-            without texts.
+        best_baseline: The one to compare with, "chosen": in each fold the baseline that is best within the training
+            rows. None without texts.
+        excess: AUROC minus that of "chosen". Its lower end is the smallest over all baselines, so that it holds against
+            whichever is the best (see `metrics.auroc_excess`). None without texts.
         excesses: AUROC minus each baseline's.
         baseline_scores: Out-of-fold scores of the baselines.
         variance_inflation: Factor on the variance in the intervals, because scenarios train each other's probe; see
@@ -116,7 +117,7 @@ class Evaluation:
             "accuracy": self.accuracy,
             "forced choice": self.forced_choice,
             **{f"baseline {name}": e for name, e in self.baselines.items()},
-            "excess over best baseline": self.excess,
+            "excess over words": self.excess,
         }
         return {name: e for name, e in shown.items() if e is not None}
 
@@ -137,15 +138,13 @@ class Evaluation:
         estimates = self.estimates()
         width = max(map(len, estimates))
         lines += [f"  {name:<{width}}  {e}" for name, e in estimates.items()]
-        if self.best_baseline is not None:
-            lines.append(f"  best baseline: {self.best_baseline}")
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         head, *rest = str(self).splitlines()
-        notes = [line.strip() for line in rest if line.startswith(("  best baseline", "  note"))]
+        notes = [line.strip() for line in rest if line.startswith("  note")]
         rows = [{"quantity": name, "estimate": e} for name, e in self.estimates().items()]
         return html_table(f"{head}\n{rest[0]}", rows, notes=notes)
 
@@ -253,8 +252,8 @@ def cross_validate(
         chosen_positions=tuple(c.pos for c in chosen),
         chosen_params=tuple(c.params for c in chosen),
         baselines=baselines,
-        best_baseline=max(baselines, key=lambda name: baselines[name].value) if baselines else None,
-        excess=best_excess(excesses) if excesses else None,
+        best_baseline=CHOSEN if baselines else None,
+        excess=excess_over_best(excesses, CHOSEN) if excesses else None,
         excesses=excesses,
         baseline_scores={name: b.scores for name, b in words.items()},
         variance_inflation=inflation,

@@ -168,31 +168,34 @@ def auroc_excess(
     return found
 
 
-def best_excess(excess: Mapping[str, Estimate]) -> Estimate:
-    """The smallest of several differences: the excess over the best baseline, its choice paid for.
+def excess_over_best(excess: Mapping[str, Estimate], chosen: str) -> Estimate:
+    """The excess over a baseline that was chosen without the test rows, safe against all others.
 
-    Both ends are the smallest over the baselines; see `auroc_excess`.
+    The value and the upper end are those over the chosen one; a minimum over baselines would be biased downwards, and
+    its upper end no limit. The lower end is the smallest over all of them: to say that the scores beat the best
+    baseline, whichever it is, all must be beaten (intersection-union).
+
+    Args:
+        excess: From `auroc_excess`.
+        chosen: Name of the one that was chosen inside the training folds.
+
+    Raises:
+        ValueError: there is no excess over the chosen one.
+
+    Source: Berger (1982), Technometrics 24.
 
     Example:
-        >>> best_excess({"a": Estimate(0.3, 0.2, 0.4), "b": Estimate(0.1, -0.1, 0.3)}).low
-        -0.1
+        >>> e = excess_over_best({"a": Estimate(0.3, 0.2, 0.4), "b": Estimate(0.1, -0.1, 0.3)}, "a")
+        >>> e.value, e.low, e.high
+        (0.3, -0.1, 0.4)
     """
-    if not excess:
-        raise ValueError("excess is empty; give at least one baseline")
-    name = min(excess, key=lambda k: excess[k].value)
-    smallest = excess[name]
-    lows, highs = [e.low for e in excess.values()], [e.high for e in excess.values()]
+    if chosen not in excess:
+        raise ValueError(f"chosen must be one of the baselines {sorted(excess)}, got {chosen!r}")
+    own, lows = excess[chosen], [e.low for e in excess.values()]
     low = None if any(x is None for x in lows) else min(x for x in lows if x is not None)
-    high = None if any(x is None for x in highs) else min(x for x in highs if x is not None)
-    return Estimate(
-        smallest.value,
-        low,
-        high,
-        smallest.level,
-        smallest.n,
-        smallest.n_groups,
-        f"AUROC minus that of the best of {len(excess)} baseline(s), {name}; ends are the smallest over all of them",
-    )
+    others = len(excess) - 1
+    method = f"{own.method}; lower end the smallest over this and {others} other baseline(s)"
+    return replace(own, low=low, high=None if low is None else own.high, method=method)
 
 
 def d_prime(
