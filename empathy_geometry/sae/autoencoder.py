@@ -15,6 +15,13 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.provenance import write_json
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.hook_places import Place, hook_of_place, place_of_hook, same_place
+from empathy_geometry.sae.row_normalisation import (
+    RUN_TIME_KINDS,
+    row_statistics,
+    stateless,
+    statistics_of,
+    with_statistics,
+)
 from empathy_geometry.sae.training_report import TrainingReport
 
 REPORT_FILE = "training_report.json"
@@ -27,7 +34,7 @@ class SparseAutoencoder:
 
     Attributes:
         decoder: What each feature writes, [d_sae, d_model], float32 on the CPU; lengths as in the SAE.
-        encode_rows: From rows [n, d_model] to feature activations [n, d_sae]; use `encode`.
+        encode_rows: From rows [n, d_model] to feature activations [n, d_sae], each row by itself; use `encode`.
         decode_rows: From feature activations to rows; use `decode`.
         place: Layer and site that it reads, or None if unknown.
         architecture: Such as "topk".
@@ -36,6 +43,8 @@ class SparseAutoencoder:
         training: How it was trained, where it was trained here.
         sae: The SAELens object behind it, or None.
         planted: Whether its features were made up, so that results with it are no measurements.
+        normalisation: How it normalises each row at run time ("layer_norm", "constant_norm_rescale"); "none" if it
+            does not. Features then carry what was taken from their rows, see `row_normalisation`.
 
     Raises:
         ValueError: the decoder is not a finite matrix.
@@ -57,6 +66,7 @@ class SparseAutoencoder:
     training: TrainingReport | None = field(default=None, repr=False)
     sae: Any = field(default=None, repr=False)
     planted: bool = False
+    normalisation: str = "none"
 
     def __post_init__(self) -> None:
         decoder = torch.as_tensor(self.decoder).detach().float().cpu()
@@ -96,13 +106,43 @@ class SparseAutoencoder:
                 f"{self.name} reads rows [n, {self.d_model}], got {tuple(x.shape)}; is it another model's?"
             )
         size = max(1, _BYTES_AT_ONCE // (4 * self.d_sae))
+        rows = x.detach().float()
         with torch.no_grad():
-            return torch.cat([self.encode_rows(part).float().cpu() for part in torch.split(x.detach().float(), size)])
+            features = torch.cat([self.encode_rows(part).float().cpu() for part in torch.split(rows, size)])
+            return features if self.normalisation == "none" else self._with_statistics(features, rows)
 
-    def decode(self, features: Float[Tensor, "n d_sae"]) -> Float[Tensor, "n d_model"]:
-        """Rows from feature activations, float32 on the CPU."""
+    def decode(
+        self, features: Float[Tensor, "n d_sae"], *, rows: Float[Tensor, "n d_model"] | None = None
+    ) -> Float[Tensor, "n d_model"]:
+        """Rows from feature activations, float32 on the CPU.
+
+        Args:
+            features: What `encode` gave.
+            rows: The rows that the features are of. Only an SAE that normalises each row needs them, and only where the
+                features are not the very tensor that `encode` gave (a slice, or edited ones).
+
+        Raises:
+            ValueError: the rows are needed and not given, or are not as many as the features.
+        """
+        if rows is not None and len(rows) != len(features):
+            raise ValueError(f"rows must be as many as features, got {len(rows)} and {len(features)}")
+        given = features.detach().float()
         with torch.no_grad():
-            return self.decode_rows(features.detach().float()).float().cpu()
+            if self.normalisation != "none":
+                known = statistics_of(features)
+                if rows is not None:
+                    given = self._with_statistics(given, rows.detach().float())
+                elif known is not None:
+                    given = with_statistics(given, known)
+                else:
+                    raise ValueError(
+                        f"{self.name} normalises each row ({self.normalisation}), so that features alone do not say "
+                        f"how long the rows were; pass decode(features, rows=...), the rows that were encoded"
+                    )
+            return self.decode_rows(given).float().cpu()
+
+    def _with_statistics(self, features: Tensor, rows: Tensor) -> Tensor:
+        return with_statistics(features, row_statistics(rows, self.normalisation))
 
     def check_fits(self, d_model: int, place: tuple[Layer, str] | None) -> None:
         """Raise ValueError unless activations of this width, read there, are what the SAE was trained on.
@@ -147,6 +187,8 @@ def as_autoencoder(sae: object, name: str | None = None) -> SparseAutoencoder:
 
     Raises:
         TypeError: it is neither.
+        ValueError: it does not give rows back one by one: a transcoder, an SAE that reads sequences or one that is
+            still in training and chooses its features across a batch.
     """
     if isinstance(sae, SparseAutoencoder):
         return sae
@@ -156,19 +198,50 @@ def as_autoencoder(sae: object, name: str | None = None) -> SparseAutoencoder:
             f"sae must be an SAE from load_sae, train_sae or SAELens, got {type(sae).__name__}; try "
             f"load_sae(folder) or load_sae(release, sae_id)"
         )
+    architecture = str(lens.cfg.architecture())
+    _check_row_by_row(lens, architecture)
     metadata = getattr(lens.cfg, "metadata", None)
     hook = None if metadata is None else metadata.get("hook_name")
     device, dtype = lens.W_dec.device, lens.W_dec.dtype
+    kind = str(lens.cfg.normalize_activations)
+    normalises = kind in RUN_TIME_KINDS
+    twin = stateless(lens) if normalises else lens
+
+    def encode_rows(x: Tensor) -> Tensor:
+        rows = x.to(device, dtype)
+        features: Tensor = twin.encode(rows)
+        return with_statistics(features, row_statistics(rows, kind)) if normalises else features
+
+    def decode_rows(features: Tensor) -> Tensor:
+        rows: Tensor = twin.decode(features.to(device, dtype))
+        statistics = statistics_of(features)
+        return rows if statistics is None else statistics.undo(rows)
+
     return SparseAutoencoder(
         decoder=lens.W_dec,
-        encode_rows=lambda x: lens.encode(x.to(device, dtype)),
-        decode_rows=lambda f: lens.decode(f.to(device, dtype)),
+        encode_rows=encode_rows,
+        decode_rows=decode_rows,
         place=place_of_hook(hook),
-        architecture=str(lens.cfg.architecture()),
+        architecture=architecture,
         name=name or f"SAE at {hook or 'an unknown hook'}",
         model_name=str((metadata.get("model_name") if metadata is not None else None) or ""),
         sae=lens,
+        normalisation=kind if normalises else "none",
     )
+
+
+def _check_row_by_row(lens: Any, architecture: str) -> None:
+    if "transcoder" in architecture or hasattr(lens.cfg, "d_out"):
+        raise ValueError(
+            f"this is a {architecture}, which predicts one hook point from another and gives no rows back; take an SAE"
+        )
+    if architecture == "temporal":
+        raise ValueError("a temporal SAE reads sequences, not single rows; take another architecture")
+    if hasattr(lens, "training_forward_pass") and "batchtopk" in architecture:
+        raise ValueError(
+            f"a {architecture} SAE in training chooses its features across a batch, so that a row's features depend on "
+            f"its neighbours; save it with save_inference_model(folder) and take load_sae(folder)"
+        )
 
 
 def layer_of(sae: SparseAutoencoder) -> Layer | None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from empathy_geometry.foundation._types import Seed
 from empathy_geometry.foundation._validation import as_rng
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
+from empathy_geometry.sae.row_normalisation import RowStatistics, statistics_of, with_statistics
 
 
 def random_decoder(sae: SparseAutoencoder, *, rng: Seed = 0) -> SparseAutoencoder:
@@ -19,15 +20,21 @@ def random_decoder(sae: SparseAutoencoder, *, rng: Seed = 0) -> SparseAutoencode
     """
     decoder = _random_like(sae.decoder, rng)
     mean = _decoded_zero(sae)
+
+    def decode(features: Tensor) -> Tensor:
+        rows, statistics = features.cpu() @ decoder + mean, statistics_of(features)
+        return rows if statistics is None else statistics.undo(rows)
+
     return SparseAutoencoder(
         decoder,
         sae.encode_rows,
-        lambda f: f.cpu() @ decoder + mean,
+        decode,
         sae.place,
         sae.architecture,
         f"{sae.name}, random decoder",
         sae.model_name,
         planted=sae.is_planted,
+        normalisation=sae.normalisation,
     )
 
 
@@ -81,5 +88,6 @@ def _random_like(decoder: Tensor, rng: Seed) -> Tensor:
 
 
 def _decoded_zero(sae: SparseAutoencoder) -> Tensor:
-    """What the SAE gives where nothing fires: its bias."""
-    return sae.decode(torch.zeros(1, sae.d_sae))[0]
+    """What the SAE gives where nothing fires: its bias, before run-time normalisation is undone."""
+    nothing = torch.zeros(1, sae.d_sae)
+    return sae.decode(with_statistics(nothing, RowStatistics.nothing(1)))[0]

@@ -66,12 +66,13 @@ def _from_folder(folder: Path, device: str) -> SparseAutoencoder:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = as_autoencoder(lens.SAE.load_from_disk(folder, device=device), folder.name)
+            loaded = lens.SAE.load_from_disk(folder, device=device)
         report = folder / REPORT_FILE
-        if not report.is_file():
-            return found
-        return replace(found, training=TrainingReport.from_dict(parse_json(report.read_bytes(), REPORT_FILE)))
+        training = None
+        if report.is_file():
+            training = TrainingReport.from_dict(parse_json(report.read_bytes(), REPORT_FILE))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{folder} is damaged or not in SAELens's format ({type(error).__name__}: {error}); save it again"
         ) from error
+    return replace(as_autoencoder(loaded, folder.name), training=training)
