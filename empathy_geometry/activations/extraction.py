@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.activations.store_writer import DTYPES
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation._validation import as_layers, check_choice, whole_number
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_names, model_device
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -129,12 +129,12 @@ def extract_activations(
     check_choice(outlier_tokens, "outlier_tokens", OUTLIER_TOKENS)
     wanted = _layers(model, layers)
     names = hook_names(model, wanted, site)
-    _check_count(batch_size, "batch_size")
+    batch_size = _count(batch_size, "batch_size")
     if share_prefixes not in (True, False, "auto"):
         raise ValueError(f"share_prefixes must be True, False or 'auto', got {share_prefixes!r}")
     if store_dtype not in DTYPES:
         raise ValueError(f"store_dtype must be one of {', '.join(DTYPES)}, got {store_dtype!r}")
-    _check_count(shard_size, "shard_size")
+    shard_size = _count(shard_size, "shard_size")
     table = TokenTable.build(
         model, texts, position, prepend_bos=prepend_bos, chat_template=chat_template, outlier_tokens=outlier_tokens
     )
@@ -231,9 +231,13 @@ def _split_at_switches(table: TokenTable, groups: Sequence[Work], lengths: Behav
     return [*shared, Work(rest)] if rest.size else shared
 
 
-def _check_count(value: object, name: str) -> None:
-    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+def _count(value: object, name: str) -> int | Literal["auto"]:
+    if isinstance(value, str) and value == "auto":
+        return "auto"
+    number = whole_number(value)
+    if number is None or number < 1:
         raise ValueError(f"{name} must be a positive int or 'auto', got {value!r}")
+    return number
 
 
 def _depth(name: str) -> int:
@@ -243,9 +247,4 @@ def _depth(name: str) -> int:
 def _layers(model: HookedModel, layers: Literal["all"] | Layer | Sequence[Layer]) -> tuple[Layer, ...]:
     if isinstance(layers, str) and layers == "all":
         return tuple(range(int(model.cfg.n_layers)))
-    chosen: tuple[Any, ...] = (layers,) if isinstance(layers, int | str) else tuple(layers)
-    if not chosen:
-        raise ValueError("layers is empty; give at least one, or 'all'")
-    if len(set(chosen)) != len(chosen):
-        raise ValueError(f"layers must not repeat, got {list(chosen)}")
-    return chosen
+    return as_layers(layers)

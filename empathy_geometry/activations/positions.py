@@ -1,8 +1,7 @@
 """Which tokens of a text are read: a position option becomes one weight per token and slot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from numbers import Integral
 from typing import TypeAlias
 
 import torch
@@ -10,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from empathy_geometry.activations.outlier_tokens import OutlierTokens
+from empathy_geometry.foundation._validation import whole_number
 from empathy_geometry.models.tokens import TokenizedText
 
 Position: TypeAlias = str | int | Callable[[TokenizedText], int | Sequence[int]]
@@ -26,14 +26,15 @@ def position_name(position: Position) -> str:
     """How a position option is called in results."""
     if callable(position):
         return getattr(position, "__name__", type(position).__name__)
-    return str(position)
+    number = whole_number(position)
+    return str(position if number is None else number)
 
 
 def check_position(position: Position) -> None:
     """Raise unless `position` is one that `pooling_weights` knows."""
-    if callable(position) or (isinstance(position, Integral) and not isinstance(position, bool)):
+    if callable(position) or whole_number(position) is not None:
         return
-    if position not in POSITION_NAMES:
+    if not isinstance(position, str) or position not in POSITION_NAMES:
         names = ", ".join(map(repr, POSITION_NAMES))
         raise ValueError(f"position must be one of {names}, an int or a callable; got {position!r}")
 
@@ -70,12 +71,13 @@ def token_slots(
         return [range(a, b) if a < b else [min(a, text.stop - 1)] for a, b in pairwise(cuts)]
     if callable(position):
         return [_from_callable(text, position)]
-    if not isinstance(position, Integral) or not -len(content) <= int(position) < len(content):
+    index = whole_number(position)
+    if index is None or not -len(content) <= index < len(content):
         raise ValueError(
             f"position {position!r} lies outside a text of {len(content)} tokens (-{len(content)} to "
             f"{len(content) - 1}); leave out texts that short, or try 'last' or 'mean'"
         )
-    return [[content[int(position)]]]
+    return [[content[index]]]
 
 
 def read_length(text: TokenizedText, slots: Sequence[Sequence[int]]) -> int:
@@ -113,7 +115,11 @@ def judged_tokens(lengths: Sequence[int], width: int, starts: Sequence[int] | No
 
 def _from_callable(text: TokenizedText, position: Callable[[TokenizedText], int | Sequence[int]]) -> list[int]:
     wanted = position(text)
-    indices = [int(wanted)] if isinstance(wanted, Integral) else [int(i) for i in wanted]  # type: ignore[union-attr]
+    one = whole_number(wanted)
+    several: list[object] = list(wanted) if one is None and isinstance(wanted, Iterable) else [wanted]
+    indices = [one] if one is not None else [i for i in map(whole_number, several) if i is not None]
+    if one is None and len(indices) != len(several):
+        raise ValueError(f"position {position_name(position)} must give token indices (ints), got {several[:5]}")
     resolved = sorted({i if i >= 0 else text.stop + i for i in indices})
     if not resolved or resolved[0] < 0 or resolved[-1] >= len(text):
         raise ValueError(

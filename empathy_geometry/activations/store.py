@@ -19,6 +19,7 @@ from empathy_geometry.activations.store_writer import (
     shard_path,
 )
 from empathy_geometry.foundation._types import IntArray, Layer, StrArray
+from empathy_geometry.foundation._validation import as_layer, as_layers
 from empathy_geometry.foundation.artefact import ArtefactFile
 from empathy_geometry.foundation.checked_json import load_checked
 from empathy_geometry.foundation.provenance import Provenance
@@ -158,6 +159,7 @@ class ActivationStore:
         Raises:
             ValueError: the layer was not extracted, `pos` is needed and not given, or a shard is damaged.
         """
+        layer = as_layer(layer)
         if layer not in self.layers:
             raise ValueError(f"layer {layer!r} was not extracted; there are {list(self.layers)}")
         values = self._gather(layer_name(layer))
@@ -175,11 +177,7 @@ class ActivationStore:
         Raises:
             ValueError: a layer was not extracted, or a shard is damaged.
         """
-        chosen: tuple[Any, ...]
-        if isinstance(layers, str) and layers == "all":
-            chosen = self.layers
-        else:
-            chosen = (layers,) if isinstance(layers, int | str) else tuple(layers)
+        chosen = self.layers if isinstance(layers, str) and layers == "all" else as_layers(layers)
         missing = [layer for layer in chosen if layer not in self.layers]
         if missing or not chosen:
             raise ValueError(f"layers {missing} were not extracted; there are {list(self.layers)}")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.foundation._validation import as_layers
 from empathy_geometry.geometry.probes import Probe
 
 
@@ -102,15 +103,14 @@ def check_readout_layers(layers: Sequence[int], layer: int | str, n_layers: int)
         ValueError: one does not, or does not exist.
     """
     own = -1 if layer == "embed" else int(layer)
-    chosen = tuple(layers)
-    if not chosen or len(set(chosen)) != len(chosen):
-        raise ValueError(f"readout_layers must name each layer once, got {list(chosen)}")
-    for at in chosen:
-        if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at < n_layers:
+    chosen = []
+    for at in as_layers(layers, "readout_layers"):
+        if isinstance(at, str) or not 0 <= at < n_layers:
             raise ValueError(f"readout_layers must be indices from 0 to {n_layers - 1}, got {at!r}")
         if at <= own:
             raise ValueError(
                 f"a probe at layer {at} is no evidence for an edit at layer {layer}: there it moves by alpha * w'v "
                 f"whatever v is (or, before it, not at all); take layers {own + 1} to {n_layers - 1}"
             )
+        chosen.append(at)
     return tuple(sorted(chosen))

@@ -1,13 +1,14 @@
 """Checks at the public edge: each error says what was expected, what came and what to try."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Seed
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Layer, Seed
 from empathy_geometry.foundation.names import (
     as_name,
     name_column,
@@ -180,6 +181,56 @@ def rows_named(column: np.ndarray, value: object, what: str, among: str = "the c
         shown = [str(v) for v in np.unique(column)[:8]]
         raise ValueError(f"{what}={value!r} does not occur among {among} {shown}")
     return np.asarray(found)
+
+
+def whole_number(value: object) -> int | None:
+    """The int that a value is: Python's own, numpy's, or a tensor or array of one integer; None for anything else.
+
+    Booleans and floats are no whole numbers, not even 1.0.
+
+    Example:
+        >>> whole_number(np.argmax([0, 2, 1])), whole_number(torch.tensor(3)), whole_number(True), whole_number(1.0)
+        (1, 3, None, None)
+    """
+    if isinstance(value, bool | np.bool_ | np.timedelta64):
+        return None
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Tensor | np.ndarray) and value.ndim == 0 and to_numpy(value).dtype.kind in "iu":
+        return int(value)
+    return None
+
+
+def as_layer(value: object, name: str = "layer") -> Layer:
+    """A layer in its one form: "embed" or an int, whatever kind of integer came.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if isinstance(value, str) and value == "embed":
+        return "embed"
+    number = whole_number(value)
+    if number is None:
+        raise ValueError(f"{name} must be 'embed' or the index of a layer, got {value!r}")
+    return number
+
+
+def as_layers(value: object, name: str = "layers") -> tuple[Layer, ...]:
+    """One or several layers (a list, a range, an array, a tensor) as a tuple, each named once.
+
+    Raises:
+        ValueError: there are none, one is no layer, or one is named twice.
+
+    Example:
+        >>> as_layers(np.int64(3)), as_layers(torch.arange(2)), as_layers(["embed", 5])
+        ((3,), (0, 1), ('embed', 5))
+    """
+    several = not isinstance(value, str) and isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
+    given: list[object] = list(value) if several and isinstance(value, Iterable) else [value]
+    chosen = tuple(as_layer(layer, name) for layer in given)
+    if not chosen or len(set(chosen)) != len(chosen):
+        raise ValueError(f"{name} must name at least one layer, and each once, got {list(chosen)}")
+    return chosen
 
 
 def check_choice(value: object, name: str, allowed: Sequence[object]) -> None:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 MOST_NESTED = 100
 """Lists and objects inside each other that a file may have; ours have fewer than twenty."""
 
@@ -51,6 +53,17 @@ def parse_json(text: str | bytes, source: str, *, one_line: bool = False) -> Any
     return content
 
 
+def plain_number(value: object) -> object:
+    """Numpy's integers, floats and booleans as Python's, for `json.dumps(default=...)`.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if isinstance(value, np.integer | np.floating | np.bool_):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON, got {str(value)[:80]!r}")
+
+
 def dump_checked(content: Mapping[str, Any], *, indent: int | None = None) -> str:
     """JSON with a SHA-256 of its content under the key "sha256".
 
@@ -59,7 +72,11 @@ def dump_checked(content: Mapping[str, Any], *, indent: int | None = None) -> st
         {'a': 1}
     """
     return json.dumps(
-        {**content, "sha256": content_sha256(content)}, indent=indent, ensure_ascii=False, allow_nan=False
+        {**content, "sha256": content_sha256(content)},
+        indent=indent,
+        ensure_ascii=False,
+        allow_nan=False,
+        default=plain_number,
     )
 
 
@@ -77,7 +94,7 @@ def load_checked(text: str | bytes) -> dict[str, Any]:
 
 def content_sha256(content: Mapping[str, Any]) -> str:
     """SHA-256 of a JSON object, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=plain_number).encode()).hexdigest()
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from empathy_geometry.foundation.checked_json import plain_number
+
 _PACKAGES = (
     "empathy-geometry",
     "torch",
@@ -101,4 +103,6 @@ def write_text_atomically(path: str | Path, text: str) -> Path:
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
     """Write JSON atomically, UTF-8, readable, NaN refused (it is not JSON)."""
-    return write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return write_text_atomically(
+        path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=plain_number) + "\n"
+    )

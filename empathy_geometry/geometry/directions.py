@@ -15,7 +15,7 @@ from empathy_geometry.activations.dominance import warn_of_dominance
 from empathy_geometry.activations.pairing import paired_means, rows_of_classes
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer
-from empathy_geometry.foundation._validation import as_matrix, check_choice, rows_named, shared_names
+from empathy_geometry.foundation._validation import as_layer, as_matrix, check_choice, rows_named, shared_names
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.cosine import cosine
@@ -73,6 +73,8 @@ class ConceptDirection:
         if not np.isfinite(length) or length == 0:
             raise ValueError(f"vector must be finite and not zero, got length {length}; are the classes the same?")
         object.__setattr__(self, "vector", (vector.double() / length).float())
+        if self.layer is not None:
+            object.__setattr__(self, "layer", as_layer(self.layer))
 
     @printable
     def __repr__(self) -> str:

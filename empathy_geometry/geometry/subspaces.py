@@ -15,7 +15,7 @@ from empathy_geometry.activations.dominance import dominant_scenarios, warn_of_d
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import FloatArray, Layer
-from empathy_geometry.foundation._validation import as_matrix, check_choice, rows_named
+from empathy_geometry.foundation._validation import as_layer, as_matrix, check_choice, rows_named, whole_number
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -58,6 +58,8 @@ class Subspace:
         if not error < 1e-3:
             raise ValueError(f"basis rows must be orthonormal (off by {error:.2g}); try Subspace.from_directions")
         object.__setattr__(self, "basis", basis)
+        if self.layer is not None:
+            object.__setattr__(self, "layer", as_layer(self.layer))
 
     @printable
     def __repr__(self) -> str:
@@ -263,6 +265,7 @@ def _decompose(rows: FloatArray, rank: int | None, variance: float, method: str,
     shares = singular**2 / (singular**2).sum()
     if rank is None:
         rank = min(spanned, int(np.searchsorted(np.cumsum(shares), variance - 1e-12) + 1))
-    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= spanned:
+    kept = whole_number(rank)
+    if kept is None or not 1 <= kept <= spanned:
         raise ValueError(f"rank must be from 1 to {spanned} (what {len(rows)} rows span), got {rank!r}")
-    return Subspace(torch.as_tensor(basis[:rank], dtype=torch.float32), tuple(shares[:rank].tolist()), method, layer)
+    return Subspace(torch.as_tensor(basis[:kept], dtype=torch.float32), tuple(shares[:kept].tolist()), method, layer)

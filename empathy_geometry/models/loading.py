@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation._validation import check_choice, whole_number
 from empathy_geometry.models.embedded_model import EMBEDDED_NAME, load_embedded
 
 Site = Literal["resid_post", "resid_mid", "resid_pre", "attn_out", "mlp_out"]
@@ -158,10 +158,13 @@ def hook_names(model: HookedModel, layers: Sequence[Layer], site: Site = "resid_
     for layer in layers:
         if layer == "embed":
             name = "blocks.0.hook_resid_pre"
-        elif isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < n_layers:
-            raise ValueError(f"layer must be 'embed' or an index from 0 to {n_layers - 1} in this model, got {layer!r}")
         else:
-            name = f"blocks.{layer}.hook_{site}"
+            number = whole_number(layer)
+            if number is None or not 0 <= number < n_layers:
+                raise ValueError(
+                    f"layer must be 'embed' or an index from 0 to {n_layers - 1} in this model, got {layer!r}"
+                )
+            name = f"blocks.{number}.hook_{site}"
         if name not in points:
             raise ValueError(f"this model has no hook point {name!r} (site {site!r}); try site='resid_post'")
         names.append(name)

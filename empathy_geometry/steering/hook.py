@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation._validation import as_layers, check_choice
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.subspaces import Subspace
@@ -284,12 +284,7 @@ def _resolve_layers(direction: object, layers: Layer | Sequence[Layer] | None) -
         if own is None:
             raise ValueError("the direction does not say at which layer it lives; pass layers=[...]")
         return (own,)
-    if isinstance(layers, int) or layers == "embed":
-        return (layers,)
-    chosen = tuple(layers)
-    if not chosen or len(set(chosen)) != len(chosen):
-        raise ValueError(f"layers must name each layer once, got {list(chosen)}")
-    return chosen
+    return as_layers(layers)
 
 
 def _basis(direction: object, operation: Operation) -> Float[Tensor, "rank d_model"]:

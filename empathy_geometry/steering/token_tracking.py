@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeGuard
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation._validation import check_choice, whole_number
 from empathy_geometry.models.attachment import Before
 from empathy_geometry.models.loading import HookedModel, is_bridge
 
@@ -135,12 +136,13 @@ def check_positions(positions: Positions) -> Positions:
     if isinstance(positions, str):
         check_choice(positions, "positions", NAMED_POSITIONS)
         return positions
-    if _is_span(positions):
-        return positions
-    if isinstance(positions, Sequence) and len(positions):
-        spans = tuple(span for span in positions if _is_span(span))
-        if len(spans) == len(positions):
-            return spans
+    span = _as_span(positions)
+    if span is not None:
+        return span
+    if isinstance(positions, Sequence | np.ndarray | Tensor) and len(positions):
+        spans = [_as_span(row) for row in positions]
+        if all(row is not None for row in spans):
+            return tuple(row for row in spans if row is not None)
     raise ValueError(
         f"positions must be one of {list(NAMED_POSITIONS)}, or a span must be (start, stop) with 0 <= start < stop: "
         f"one tuple for all rows, or a list with one for each; got {positions!r}"
@@ -176,14 +178,18 @@ def check_spans(positions: Positions, lengths: Sequence[int]) -> None:
             )
 
 
+def _as_span(positions: object) -> Span | None:
+    """Positions as one (start, stop) of ints, if they are that: a tuple, or the row of an array."""
+    row = isinstance(positions, np.ndarray | Tensor) and positions.ndim == 1
+    if not (isinstance(positions, tuple) or row) or len(positions) != 2:  # type: ignore[arg-type]
+        return None
+    start, stop = (whole_number(p) for p in positions)  # type: ignore[attr-defined]
+    return None if start is None or stop is None or not 0 <= start < stop else (start, stop)
+
+
 def _is_span(positions: object) -> TypeGuard[Span]:
-    """Whether positions are one valid (start, stop)."""
-    return (
-        isinstance(positions, tuple)
-        and len(positions) == 2
-        and all(isinstance(p, int) and not isinstance(p, bool) for p in positions)
-        and 0 <= positions[0] < positions[1]
-    )
+    """Whether checked positions are one (start, stop)."""
+    return isinstance(positions, tuple) and len(positions) == 2 and isinstance(positions[0], int)
 
 
 def _past_length(cache: Any) -> int:
