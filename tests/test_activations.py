@@ -71,7 +71,7 @@ def test_selection_keeps_everything_in_step() -> None:
         ({"values": np.zeros((4, 3, 2))}, "must be a tensor"),
         ({"values": torch.zeros(0, 3, 2)}, "no rows"),
         ({"layers": (0, 1)}, "name each of the 3 entries"),
-        ({"layers": (0, 0, 1)}, "name each of the 3 entries"),
+        ({"layers": (0, 0, 1)}, "at least one layer, and each once"),
         ({"labels": ["x"]}, "labels must have one entry for each of 4 rows"),
         ({"groups": ["x", None, "y", "z"]}, "groups has a missing entry"),
         ({"texts": TEXTS[:2]}, "texts must have one text for each of 4 rows"),
@@ -156,11 +156,15 @@ def test_bad_caches(tiny_llama: Any) -> None:
         Activations.from_cache({"x": torch.zeros(1)}, labels, groups)
     with pytest.raises(ValueError, match="keep the batch axis"):
         Activations.from_cache({"blocks.0.hook_resid_post": torch.zeros(3, 4)}, ["x"], ["g"])
-    with pytest.raises(ValueError, match=r"attention_mask must be \(4, 6\), as the cache, got \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"attention_mask must be \(4, 6\), as the activations, got \(4, 5\)"):
         Activations.from_cache(cache, labels, groups, attention_mask=mask[:, 1:])
     hole = torch.ones_like(mask)
     hole[1, 1] = False
     with pytest.raises(ValueError, match=r"the real tokens of row 1 must be one run"):
         Activations.from_cache(cache, labels, groups, attention_mask=hole)
-    with pytest.raises(ValueError, match="tokenized must have one text per row"):
+    with pytest.raises(ValueError, match="so that some are padding; pass attention_mask="):
         Activations.from_cache(cache, labels, groups, tokenized=tokenize(tiny_llama, TEXTS))
+    with pytest.raises(ValueError, match="tokenized must have one text per row"):
+        Activations.from_cache(cache, labels, groups, tokenized=tokenize(tiny_llama, TEXTS)[:3])
+    with pytest.raises(ValueError, match="may be padded, and nothing says where"):
+        Activations.from_cache(cache, labels, groups)

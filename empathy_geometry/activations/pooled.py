@@ -10,20 +10,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from empathy_geometry.activations.outlier_tokens import OUTLIER_TOKENS, OutlierTokens
-from empathy_geometry.activations.pooling import Pooling
-from empathy_geometry.activations.positions import (
-    Position,
-    check_position,
-    judged_tokens,
-    n_slots,
-    pooling_weights,
-    position_name,
-    read_length,
-    token_slots,
-)
-from empathy_geometry.foundation._types import LabelsLike, Layer, NamesLike, StrArray
-from empathy_geometry.foundation._validation import as_names, check_choice
+from empathy_geometry.activations.concatenation import joined_fields
+from empathy_geometry.activations.given_streams import as_streams, check_streams, pool_streams, streams_of_hidden_states
+from empathy_geometry.activations.outlier_tokens import OutlierTokens
+from empathy_geometry.activations.positions import Position, position_name
+from empathy_geometry.activations.real_tokens import UNSAID, Unsaid, real_tokens
+from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer, NamesLike, StrArray
+from empathy_geometry.foundation._validation import as_layer, as_layers, as_names
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.terminal import printable
@@ -74,7 +67,7 @@ class Activations:
         n = len(self.values)
         if n == 0:
             raise ValueError("values has no rows")
-        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "layers", as_layers(self.layers))
         if len(self.layers) != self.values.shape[-2] or len(set(self.layers)) != len(self.layers):
             raise ValueError(
                 f"layers must name each of the {self.values.shape[-2]} entries of the layer axis once, got "
@@ -133,6 +126,7 @@ class Activations:
         Raises:
             ValueError: the layer was not extracted, or `pos` is needed and not given.
         """
+        layer = as_layer(layer)
         if layer not in self.layers:
             raise ValueError(f"layer {layer!r} was not extracted; there are {list(self.layers)}")
         at = self.values[..., self.layers.index(layer), :]
@@ -186,15 +180,17 @@ class Activations:
         labels: LabelsLike,
         groups: LabelsLike,
         *,
-        layers: Literal["all"] | Sequence[Layer] = "all",
+        layers: Literal["all"] | Layer | Sequence[Layer] = "all",
         position: Position = "last",
         outlier_tokens: OutlierTokens = "leave_out",
         site: str = "resid_post",
-        attention_mask: Tensor | None = None,
+        attention_mask: ArrayLike | Unsaid | None = UNSAID,
+        tokens: ArrayLike | None = None,
+        pad_token_id: int | None = None,
         texts: LabeledTexts | None = None,
         tokenized: Sequence[TokenizedText] | None = None,
     ) -> "Activations":
-        """Pool a cache that `model.run_with_cache` returned.
+        """Pool a cache that `model.run_with_cache` returned, over the tokens of the texts only.
 
         Args:
             cache: An ActivationCache or a dictionary, hook names to [batch, pos, d_model].
@@ -205,53 +201,208 @@ class Activations:
                 lies.
             outlier_tokens: As in `extract_activations`.
             site: Which hook point of the block.
-            attention_mask: [batch, pos], 1 for real tokens, with padding on the right or left; needed if texts differ
-                in length.
+            attention_mask: [batch, pos], 1 for real tokens, with padding on the right or left. A batch of several rows
+                needs this or `tokens`; None, said by name, means that no row is padded.
+            tokens: Token ids that the cache is of, [batch, pos]: padding is what has `pad_token_id`. Where that is BOS
+                or EOS as well, a row that begins or ends with it is refused, unless `tokenized` says what is text.
+            pad_token_id: What padding is filled with; None takes it from the cache's model, where it has one.
             texts: The texts, for text-only baselines.
             tokenized: What `tokens.tokenize` made of the texts whose tokens the cache is of, one per row.
 
         Raises:
-            ValueError: a layer is not in the cache, or shapes do not fit.
+            ValueError: a layer is not in the cache, shapes do not fit, or nothing says which tokens are padding.
 
         Example:
             >>> cache = {"blocks.0.hook_resid_post": torch.tensor([[[9.0], [1.0], [3.0]]])}
             >>> Activations.from_cache(cache, ["a"], ["g"], position="mean").values.tolist()
             [[[2.0]]]
         """
-        check_position(position)
-        check_choice(outlier_tokens, "outlier_tokens", OUTLIER_TOKENS)
         if isinstance(layers, str) and layers == "all":
             found = {int(k.split(".")[1]) for k in cache if k.startswith("blocks.") and k.endswith(f".hook_{site}")}
-            layers = sorted(found)
-            if not layers:
+            if not found:
                 raise ValueError(f"the cache has no blocks.*.hook_{site}; it has {list(cache)[:5]}")
-        pooling: Pooling | None = None
-        pooled, left_out = [], []
-        for layer in layers:
+            chosen: tuple[Layer, ...] = tuple(sorted(found))
+        else:
+            chosen = as_layers(layers)
+        streams: dict[Layer, Tensor] = {}
+        for layer in chosen:
             name = "blocks.0.hook_resid_pre" if layer == "embed" else f"blocks.{layer}.hook_{site}"
             if name not in cache:
                 raise ValueError(f"the cache has no {name}; pass a names_filter that keeps it")
-            stream = cache[name]
-            if stream.ndim != 3:
-                raise ValueError(
-                    f"{name} must be [batch, pos, d_model], got {tuple(stream.shape)}; keep the batch axis"
-                )
-            if pooling is None:
-                pooling = _cache_pooling(stream.shape, attention_mask, tokenized, position, outlier_tokens)
-            means = pooling(stream.detach())
-            pooled.append(means.vectors.cpu())
-            left_out.append(means.left_out.cpu())
-        values = torch.stack(pooled, dim=2)
+            streams[layer] = cache[name]
+        tokenizer = getattr(getattr(cache, "model", None), "tokenizer", None)
+        padding = _Padding(attention_mask, tokens, pad_token_id, tokenized, tokenizer)
+        return cls._of_streams(streams, labels, groups, padding, position, outlier_tokens, site, texts)
+
+    @classmethod
+    def from_hidden_states(
+        cls,
+        hidden_states: Any,
+        labels: LabelsLike,
+        groups: LabelsLike,
+        *,
+        layers: Literal["all"] | Layer | Sequence[Layer] = "all",
+        position: Position = "last",
+        outlier_tokens: OutlierTokens = "leave_out",
+        attention_mask: ArrayLike | Unsaid | None = UNSAID,
+        tokens: ArrayLike | None = None,
+        pad_token_id: int | None = None,
+        before_final_norm: Float[Tensor, "batch pos d_model"] | None = None,
+        texts: LabeledTexts | None = None,
+        tokenized: Sequence[TokenizedText] | None = None,
+    ) -> "Activations":
+        """Pool what a Hugging Face model returns with `output_hidden_states=True`.
+
+        Entry i + 1 of the tuple is the stream after block i, entry 0 the embeddings ("embed"). The last entry is *after
+        the final norm* and no residual stream: the last block is refused, or taken from `before_final_norm`.
+
+        Args:
+            hidden_states: The tuple, or the model's output that holds it.
+            labels: Class of each row of the batch.
+            groups: Scenario of each row of the batch.
+            layers: Block indices (and "embed"); "all" takes every block of which the stream is there.
+            position: As in `from_cache`.
+            outlier_tokens: As in `extract_activations`.
+            attention_mask: As in `from_cache`: what the tokenizer gave the model.
+            tokens: As in `from_cache`.
+            pad_token_id: As in `from_cache`; needed with `tokens` alone.
+            before_final_norm: What goes into the model's final norm, [batch, pos, d_model], as a forward pre-hook on it
+                records: the stream after the last block.
+            texts: The texts, for text-only baselines.
+            tokenized: As in `from_cache`.
+
+        Raises:
+            TypeError: not a tuple of tensors.
+            ValueError: the last block without `before_final_norm`, an unknown layer, shapes that do not fit, or nothing
+                says which tokens are padding.
+
+        Example:
+            >>> states = tuple(torch.full((1, 2, 3), float(i)) for i in range(4))
+            >>> acts = Activations.from_hidden_states(states, ["a"], ["g"])
+            >>> acts.layers, acts.layer(1)[0, 0].item()
+            ((0, 1), 2.0)
+        """
+        chosen = None if isinstance(layers, str) and layers == "all" else as_layers(layers)
+        streams = streams_of_hidden_states(hidden_states, chosen, before_final_norm)
+        padding = _Padding(attention_mask, tokens, pad_token_id, tokenized, None)
+        return cls._of_streams(streams, labels, groups, padding, position, outlier_tokens, "resid_post", texts)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Any,
+        labels: LabelsLike,
+        groups: LabelsLike,
+        *,
+        layers: Layer | Sequence[Layer] | None = None,
+        position: Position = "given",
+        outlier_tokens: OutlierTokens = "leave_out",
+        site: str = "resid_post",
+        attention_mask: ArrayLike | Unsaid | None = UNSAID,
+        tokens: ArrayLike | None = None,
+        pad_token_id: int | None = None,
+        texts: LabeledTexts | None = None,
+        tokenized: Sequence[TokenizedText] | None = None,
+    ) -> "Activations":
+        """Activations that any other tool recorded (nnsight, baukit, vLLM, a file), as arrays, tensors or lists.
+
+        Args:
+            arrays: Vectors, one a text: [n, layer, d_model] with `layers`, [n, d_model] of one layer, or a dictionary
+                {layer: [n, d_model]}. Or tokens, a dictionary {layer: [batch, pos, d_model]}, which are pooled as
+                `from_cache` pools. Layer i means the stream after block i.
+            labels: Class of each row.
+            groups: Scenario of each row.
+            layers: Which layers, where `arrays` does not say.
+            position: Of vectors: what they are called in results. Of tokens: as in `from_cache`, and needed.
+            outlier_tokens: As in `extract_activations`, for tokens.
+            site: Which hook point of the block.
+            attention_mask: As in `from_cache`, for tokens.
+            tokens: As in `from_cache`, for tokens.
+            pad_token_id: As in `from_cache`; needed with `tokens` alone.
+            texts: The texts, for text-only baselines.
+            tokenized: As in `from_cache`, for tokens.
+
+        Raises:
+            TypeError: no numbers.
+            ValueError: shapes that do not fit, no layers, or tokens without a position or padding.
+
+        Example:
+            >>> acts = Activations.from_arrays({3: np.ones((2, 4)), 7: np.zeros((2, 4))}, ["a", "b"], ["g", "g"])
+            >>> acts.layers, tuple(acts.values.shape)
+            ((3, 7), (2, 2, 4))
+        """
+        streams = as_streams(arrays, None if layers is None else as_layers(layers))
+        if not streams:
+            raise ValueError("arrays is empty; give at least one layer")
+        axes = {stream.ndim for stream in streams.values()}
+        if axes == {2}:
+            shapes = {tuple(stream.shape) for stream in streams.values()}
+            if len(shapes) > 1:
+                raise ValueError(f"layers must have one shape [n, d_model], got {sorted(shapes)}")
+            values = torch.stack([stream.float() for stream in streams.values()], dim=1)
+            return cls(values, tuple(streams), labels, groups, position_name(position), site, texts)  # type: ignore[arg-type]
+        if position == "given":
+            raise ValueError(
+                f"arrays hold {sorted(axes)} axes: give vectors [n, d_model] of each layer, or, for tokens "
+                f"[batch, pos, d_model], say which are read (position='last', 'mean', ...)"
+            )
+        padding = _Padding(attention_mask, tokens, pad_token_id, tokenized, None)
+        return cls._of_streams(streams, labels, groups, padding, position, outlier_tokens, site, texts)
+
+    @classmethod
+    def _of_streams(
+        cls,
+        streams: Mapping[Layer, Tensor],
+        labels: LabelsLike,
+        groups: LabelsLike,
+        padding: "_Padding",
+        position: Position,
+        outlier_tokens: OutlierTokens,
+        site: str,
+        texts: LabeledTexts | None,
+    ) -> "Activations":
+        """The one door for streams of tokens that somebody else recorded."""
+        batch, width = check_streams(streams)
+        pooled = pool_streams(
+            streams,
+            padding.real(batch, width),
+            position=position,
+            outlier_tokens=outlier_tokens,
+            tokenized=padding.tokenized,
+        )
         return cls(
-            values[:, 0] if values.shape[1] == 1 else values,
-            tuple(layers),
-            np.asarray(labels),
-            np.asarray(groups),
+            pooled.values,
+            tuple(streams),
+            labels,  # type: ignore[arg-type]
+            groups,  # type: ignore[arg-type]
             position=position_name(position),
             site=site,
             texts=texts,
-            left_out=torch.stack(left_out, dim=1).int(),
+            left_out=pooled.left_out,
         )
+
+    @classmethod
+    def concat(cls, parts: Sequence["Activations"]) -> "Activations":
+        """Several sets of rows, one after the other; scenarios of one name are one scenario.
+
+        Texts, token embeddings and counts survive where all parts have them.
+
+        Raises:
+            TypeError: a part is no `Activations`.
+            ValueError: no parts, or parts that differ in layers, site, position, width, settings or model.
+
+        Example:
+            >>> part = Activations(torch.ones(2, 1, 3), (5,), ["a", "b"], ["g", "g"])
+            >>> len(Activations.concat([part, part]))
+            4
+        """
+        given = list(parts)
+        wrong = [type(part).__name__ for part in given if not isinstance(part, Activations)]
+        if wrong:
+            raise TypeError(f"concat joins Activations, got {wrong[:3]}; an ActivationStore has .activations()")
+        if not given:
+            raise ValueError("parts is empty; give at least one")
+        return cls(**joined_fields(given))
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file (tensors, and everything else as JSON in its header), atomically."""
@@ -298,32 +449,28 @@ class Activations:
             raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); extract again") from error
 
 
-def _cache_pooling(
-    shape: torch.Size,
-    attention_mask: Tensor | None,
-    tokenized: Sequence[TokenizedText] | None,
-    position: Position,
-    outlier_tokens: OutlierTokens,
-) -> Pooling:
-    """The pooling of a padded cache whose real tokens stand together, left or right."""
-    batch, width = shape[:2]
-    mask = torch.ones(batch, width, dtype=torch.bool) if attention_mask is None else attention_mask.bool().cpu()
-    if tuple(mask.shape) != (batch, width):
-        raise ValueError(f"attention_mask must be {(batch, width)}, as the cache, got {tuple(mask.shape)}")
-    if tokenized is not None and [len(text) for text in tokenized] != mask.sum(1).tolist():
-        raise ValueError(
-            f"tokenized must have one text per row with as many tokens as the row has real ones "
-            f"({mask.sum(1).tolist()[:5]}...), got {[len(text) for text in tokenized][:5]}..."
+@dataclass(frozen=True)
+class _Padding:
+    """What a caller says about padding."""
+
+    attention_mask: Any
+    tokens: Any
+    pad_token_id: Any
+    tokenized: Sequence[TokenizedText] | None
+    tokenizer: Any
+
+    def real(self, batch: int, width: int) -> Tensor:
+        """Which columns are tokens of the texts, [batch, pos]."""
+        known = self.tokenizer
+        pad = self.pad_token_id
+        return real_tokens(
+            batch,
+            width,
+            attention_mask=self.attention_mask,
+            tokens=self.tokens,
+            pad_token_id=getattr(known, "pad_token_id", None) if pad is None else pad,
+            tokenized=self.tokenized,
+            special_ids=[
+                i for i in (getattr(known, "bos_token_id", None), getattr(known, "eos_token_id", None)) if i is not None
+            ],
         )
-    weights = torch.zeros(batch, n_slots(position), width)
-    judged = torch.zeros(batch, width, dtype=torch.bool)
-    for row, real in enumerate(mask):
-        index = real.nonzero().flatten()
-        if not len(index) or int(index[-1] - index[0]) != len(index) - 1:
-            raise ValueError(f"the real tokens of row {row} must be one run, got {real.int().tolist()[:20]}")
-        text = tokenized[row] if tokenized is not None else TokenizedText(tuple(range(len(index))), 0, len(index))
-        weights[row][:, index] = pooling_weights([text], position, len(index), outlier_tokens)[0]
-        # What stands after the last token that is read has no part in the median, as in an extraction.
-        read = read_length(text, token_slots(text, position, outlier_tokens))
-        judged[row, index] = judged_tokens([read], len(index))[0]
-    return Pooling(weights, judged if outlier_tokens == "leave_out" else None)
