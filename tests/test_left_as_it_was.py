@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +24,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 TEXTS = eg.LabeledTexts([f"text {i}" for i in range(4)], ["a", "b"] * 2, [f"g{i // 2}" for i in range(4)])
 TABLES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal: a program started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def fresh(kind: str) -> Any:
@@ -120,6 +128,7 @@ def interrupt_at(line: int, run: Callable[[], object]) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("n", [2, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("hooked", [False, True], ids=["plain", "with a hook of the user's"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -139,6 +148,7 @@ def test_interrupts_leave_nothing(kind, hooked, n):
     torch.testing.assert_close(extract(model), expected)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_interrupts_from_outside_leave_nothing(kind):
