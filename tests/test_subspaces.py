@@ -82,3 +82,21 @@ def test_bad_input_is_named():
         eg.Subspace.from_pca(rows(4, 8, 0)).project(torch.ones(3))
     with pytest.raises(ValueError, match="share layer and model"):
         eg.Subspace.from_directions([eg.ConceptDirection(torch.ones(3), layer=k) for k in (1, 2)])
+
+
+def test_gradients_flow_to_rows_and_not_into_the_estimate() -> None:
+    """A direction or subspace is a finished estimate; what is projected on it keeps its gradient."""
+    basis = torch.eye(3, requires_grad=True)
+    subspace, direction = eg.Subspace(basis[:2]), eg.ConceptDirection(basis[0])
+    assert not subspace.basis.requires_grad
+    assert not direction.vector.requires_grad
+    for function, expected in (
+        (subspace.project, [1.0, 1.0, 0.0]),
+        (subspace.remove, [0.0, 0.0, 1.0]),
+        (subspace.coordinates, [1.0, 1.0, 0.0]),
+        (direction.project, [1.0, 0.0, 0.0]),
+    ):
+        rows = torch.ones(3, requires_grad=True)
+        function(rows).sum().backward()
+        assert rows.grad is not None
+        assert rows.grad.tolist() == expected

@@ -29,7 +29,9 @@ class ConceptDirection:
     """A unit vector in the residual stream that points from one class to another.
 
     Attributes:
-        vector: Unit length, [d_model], float32; higher projections mean more of the positive class.
+        vector: Unit length, [d_model], float32; higher projections mean more of the positive class. A direction is a
+            finished estimate: a tensor that requires a gradient is taken as numbers, and to train a vector it is given
+            to `SteeringHook` itself. Gradients with respect to what is projected do flow (`project`).
         norm: Length before normalisation, in activation units (for "mean_difference" the distance of the means).
         method: How it was estimated.
         layer: Where it lives, or None if unknown.

@@ -43,6 +43,7 @@ class Subspace:
         (2, [1.0, 2.0, 0.0], [0.0, 0.0, 3.0])
     """
 
+    # Taken as numbers: a subspace is a finished estimate. Gradients flow through `project` and `remove` to their rows.
     basis: Float[Tensor, "rank d_model"]
     explained: tuple[float, ...] = ()
     method: str = "given"
