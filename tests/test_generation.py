@@ -16,9 +16,10 @@ OPTIONS = {"do_sample": False, "verbose": False, "return_type": "tokens", "stop_
 
 def test_batched_equals_one_by_one(tiny_model):
     """The last prompt begins with the padding token, so a mask made from padding ids would be wrong."""
-    together = generate(tiny_model, PROMPTS, max_new_tokens=10, chat=False)
+    options = {"max_new_tokens": 10, "chat": False, "control_tokens": "control"}
+    together = generate(tiny_model, PROMPTS, **options)
     for row, prompt in enumerate(PROMPTS):
-        assert generate(tiny_model, [prompt], max_new_tokens=10, chat=False).new_ids[0] == together.new_ids[row]
+        assert generate(tiny_model, [prompt], **options).new_ids[0] == together.new_ids[row]
 
 
 def test_greedy_generation_is_the_argmax_of_plain_forward_passes(tiny_model):
@@ -45,7 +46,9 @@ def test_chat_prompts_carry_the_template_once(tiny_model):
 
 def test_sampling_repeats_with_its_seed_and_differs_without(tiny_model):
     def draw(seed):
-        return generate(tiny_model, PROMPTS, max_new_tokens=12, chat=False, temperature=1.0, rng=seed).new_ids
+        return generate(
+            tiny_model, PROMPTS, max_new_tokens=12, chat=False, control_tokens="control", temperature=1.0, rng=seed
+        ).new_ids
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
@@ -76,11 +79,11 @@ def test_a_model_that_leaves_its_cache_empty_is_read_whole_and_right_and_says_so
     from transformers import DynamicCache
 
     model = tiny_bridge("llama")
-    expected = generate(model, PROMPTS, max_new_tokens=6, chat=False)
+    expected = generate(model, PROMPTS, max_new_tokens=6, chat=False, control_tokens="control")
     scores = read_continuations(model, expected)
     monkeypatch.setattr(DynamicCache, "update", lambda self, keys, values, layer_idx, *a, **k: (keys, values))
     with pytest.warns(UserWarning, match="leaves the cache of keys and values empty.*several times longer"):
-        found = generate(model, PROMPTS, max_new_tokens=6, chat=False)
+        found = generate(model, PROMPTS, max_new_tokens=6, chat=False, control_tokens="control")
     assert found.new_ids == expected.new_ids
     # Said already; a second warning would be an error here.
     for again, before in zip(read_continuations(model, expected).nll, scores.nll, strict=True):

@@ -1,5 +1,6 @@
 """Texts through a model, once: all layers in one pass, pooled on the fly, nothing else kept."""
 
+import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
@@ -19,7 +20,9 @@ from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import as_layers, check_choice, whole_number
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
+from empathy_geometry.models.chat_template import written_day
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_names, model_device
+from empathy_geometry.models.tokens import ControlReading
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
@@ -35,6 +38,8 @@ def extract_activations(
     batch_size: int | Literal["auto"] = ...,
     prepend_bos: bool | None = ...,
     chat_template: bool = ...,
+    date: str | datetime.date | None = ...,
+    control_tokens: ControlReading = ...,
     share_prefixes: bool | Literal["auto"] = ...,
     progress: bool = ...,
     store: None = ...,
@@ -53,6 +58,8 @@ def extract_activations(
     batch_size: int | Literal["auto"] = ...,
     prepend_bos: bool | None = ...,
     chat_template: bool = ...,
+    date: str | datetime.date | None = ...,
+    control_tokens: ControlReading = ...,
     share_prefixes: bool | Literal["auto"] = ...,
     progress: bool = ...,
     store: str | Path,
@@ -70,6 +77,8 @@ def extract_activations(
     batch_size: int | Literal["auto"] = "auto",
     prepend_bos: bool | None = None,
     chat_template: bool = False,
+    date: str | datetime.date | None = None,
+    control_tokens: ControlReading = "text",
     share_prefixes: bool | Literal["auto"] = "auto",
     progress: bool = True,
     store: str | Path | None = None,
@@ -96,6 +105,10 @@ def extract_activations(
         prepend_bos: None follows the model, as `model.to_tokens` does.
         chat_template: Write prompt and response as turns of the model's chat template, or a text without prompt as
             the user's message; positions then refer to the words of these turns. See `tokens.tokenize`.
+        date: The day that the chat template writes, if it writes one (Llama 3.2, Granite): a date or "2026-11-28". None
+            is 26 July 2024, so that activations are the same tomorrow. The provenance records it.
+        control_tokens: "text" reads a control token such as "<|im_end|>" inside a text as the characters it is written
+            with, "control" as the control token, for texts that carry their own chat marks.
         share_prefixes: "auto" runs a prompt once for all its texts where that saves a tenth of the tokens, the model
             can do it and no hooks of others are attached; True insists, False never does. It is tried once on a short
             text, and on a text beyond each length at which the model changes (a window of its attention, a switch of
@@ -136,7 +149,14 @@ def extract_activations(
         raise ValueError(f"store_dtype must be one of {', '.join(DTYPES)}, got {store_dtype!r}")
     shard_size = _count(shard_size, "shard_size")
     table = TokenTable.build(
-        model, texts, position, prepend_bos=prepend_bos, chat_template=chat_template, outlier_tokens=outlier_tokens
+        model,
+        texts,
+        position,
+        prepend_bos=prepend_bos,
+        chat_template=chat_template,
+        date=date,
+        control_tokens=control_tokens,
+        outlier_tokens=outlier_tokens,
     )
     groups, sharing = _groups(model, table, names, share_prefixes)
     settings = {
@@ -146,6 +166,8 @@ def extract_activations(
         "site": site,
         "prepend_bos": prepend_bos,
         "chat_template": chat_template,
+        "date": written_day(model.tokenizer, date) if chat_template else None,
+        "control_tokens": control_tokens,
         "padding": "right",
         "share_prefixes": sharing,
     }

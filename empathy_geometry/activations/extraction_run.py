@@ -150,12 +150,14 @@ class ExtractionRun:
                 "measured",
                 model=model_identity(self.model, edits=True),
                 texts={self.texts.name: self.texts.sha256},
-                settings=self.settings
-                | {
+                settings={
+                    **self.settings,
                     "batch_size": self.batch_size,
                     "tokens_per_batch": self.tokens,
                     "outlier_factor": OUTLIER_FACTOR,
                     "tokens_left_out": int(left_out.sum()),
+                    "tokens_sha256": self.table.sha256,
+                    "tokenizer_sha256": tokenizer_sha256(self.model),
                 },
             ),
         )

@@ -1,5 +1,6 @@
 """The token ids of many texts in a few arrays: four bytes a token, whatever the number of texts."""
 
+import datetime
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.activations.positions import Position, read_length, token_slots
 from empathy_geometry.foundation._types import IntArray
 from empathy_geometry.models.loading import HookedModel
-from empathy_geometry.models.tokens import TokenizedText, tokenize
+from empathy_geometry.models.tokens import ControlReading, TokenizedText, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 _CHUNK = 1024
@@ -69,8 +70,10 @@ class TokenTable:
         prepend_bos: bool | None = None,
         chat_template: bool = False,
         outlier_tokens: OutlierTokens = "leave_out",
+        date: str | datetime.date | None = None,
+        control_tokens: ControlReading = "text",
     ) -> "TokenTable":
-        """Tokenise texts for a run that reads `position`.
+        """Tokenise texts for a run that reads `position`; options as of `tokens.tokenize`.
 
         Raises:
             ValueError: a text does not fit the context or has no token at `position`; names the text.
@@ -79,7 +82,8 @@ class TokenTable:
         lengths = np.zeros(len(texts), dtype=np.int64)
         spans = np.full((len(texts), 4), -1, dtype=np.int32)
         digest = hashlib.sha256()
-        chunks = _tokenized(model, texts, prepend_bos, chat_template)
+        options = _Options(prepend_bos, chat_template, date, control_tokens)
+        chunks = _tokenized(model, texts, options)
         for row, text in enumerate(chunks):
             try:
                 slots = token_slots(text, position, outlier_tokens)
@@ -101,13 +105,26 @@ class TokenTable:
         return cls(np.concatenate(ids), offsets, spans, keys, digest.hexdigest())
 
 
-def _tokenized(
-    model: HookedModel, texts: LabeledTexts, prepend_bos: bool | None, chat_template: bool
-) -> Iterator[TokenizedText]:
+@dataclass(frozen=True)
+class _Options:
+    prepend_bos: bool | None
+    chat_template: bool
+    date: str | datetime.date | None
+    control_tokens: ControlReading
+
+
+def _tokenized(model: HookedModel, texts: LabeledTexts, options: _Options) -> Iterator[TokenizedText]:
     for first in range(0, len(texts), _CHUNK):
         chunk = texts if len(texts) <= _CHUNK else texts[first : first + _CHUNK]
         try:
-            yield from tokenize(model, chunk, prepend_bos=prepend_bos, chat_template=chat_template)
+            yield from tokenize(
+                model,
+                chunk,
+                prepend_bos=options.prepend_bos,
+                chat_template=options.chat_template,
+                date=options.date,
+                control_tokens=options.control_tokens,
+            )
         except ValueError as error:
             if first == 0:
                 raise

@@ -15,7 +15,7 @@ from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.models.loading import HookedModel, hook_names
 from empathy_geometry.models.model_view import own_view
-from empathy_geometry.models.tokens import chat_prompt, tokenize
+from empathy_geometry.models.tokens import tokenize_messages
 from empathy_geometry.steering.generation import generate
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
@@ -67,7 +67,7 @@ def write_and_read(
             asked.append(f"{instructions[name]}\n\n{prompt}" if name in instructions else prompt)
             done.append(edits.get(name, nothing))
             owner.append(name)
-    lengths = [len(t) for t in tokenize(model, [chat_prompt(model, p) for p in asked], max_new_tokens=max_new_tokens)]
+    lengths = [len(t) for t in tokenize_messages(model, asked, max_new_tokens=max_new_tokens)]
 
     def edit(batch: np.ndarray) -> AbstractContextManager[Any]:
         # Batches are padded on the left, so that a text begins where its padding ends.

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from empathy_geometry.foundation.checked_json import parse_json
 from empathy_geometry.models.embedded_model import EMBEDDED_NAME
-
-MODELS_FOLDER = "EMPATHY_GEOMETRY_MODELS"
-"""Environment variable: a folder whose subfolders are models in Hugging Face format."""
+from empathy_geometry.models.model_files import MODELS_FOLDER
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 
@@ -44,6 +42,8 @@ def folder_name(model: str) -> str:
 def files_of(model: str) -> dict[str, int]:
     """Sizes of a local model's configuration and weights by name, so that another model in its place is noticed."""
     folder = Path(model).expanduser()
+    if folder.is_file():  # GGUF
+        return {folder.name: folder.stat().st_size}
     if not folder.is_dir():
         return {}
     files = [folder / "config.json", *(f for pattern in _WEIGHTS for f in folder.glob(pattern))]

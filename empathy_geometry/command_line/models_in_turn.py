@@ -1,6 +1,7 @@
 """One model after the other: loaded when it is needed, its failure no end for the others."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def plan_models(arguments: argparse.Namespace, output: Path) -> list[ModelPlan]:
     plans: list[ModelPlan] = []
     for source in expand_models(arguments.models):
         path = Path(source).expanduser()
-        source = str(path) if path.is_dir() else source
+        source = str(path) if path.exists() else source
         seeds = [None, arguments.seed] if getattr(arguments, "random_weights", False) else [None]
         for seed in seeds:
             name = source if seed is None else f"{source} ({RANDOM_WEIGHTS} {seed})"
@@ -83,11 +84,14 @@ def in_turn(plans: list[ModelPlan], measure: Callable[[ModelPlan, Callable[[], A
         console.status(f"model {number} of {len(plans)}: {plan.name}")
         try:
             measure(plan, _once(plan, console))
-        except (ValueError, OSError) as error:
+        except Exception as error:
+            # Whatever is wrong with one model (files, memory, an architecture), the others can be measured.
             if len(plans) == 1:
                 raise
             failed += 1
-            console.error(f"{plan.name}: {error}")
+            kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
+            console.error(f"{plan.name}: {kind}{error}")
+            gc.collect()  # the error held the model's frames
     if not failed:
         return DONE
     return PARTLY if failed < len(plans) else BAD_INPUT

@@ -4,8 +4,8 @@ import argparse
 
 from empathy_geometry.command_line.exit_codes import EXPLAINED
 from empathy_geometry.command_line.inputs import CONCEPTS, PAIRS
-from empathy_geometry.command_line.model_names import MODELS_FOLDER
 from empathy_geometry.models.embedded_model import EMBEDDED_NAME
+from empathy_geometry.models.model_files import MODELS_FOLDER
 
 _TOP = """\
 Does a language model represent a concept, in how many dimensions, how far can it be steered, and is any of it more than

@@ -1,20 +1,19 @@
-"""HookedTransformer (TransformerLens 3) with unprocessed weights, also for models it does not list."""
+"""HookedTransformer (TransformerLens 3) with unprocessed weights, made of any Hugging Face model that it converts."""
 
+import contextlib
+import copy
+import io
+import tempfile
 import warnings
 from typing import Any
 
 import torch
 
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME, load_embedded
+_CANNOT = (NotImplementedError, AttributeError, AssertionError, LookupError, TypeError, ValueError, RuntimeError)
 
 
-def load_hooked_transformer(name: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """A HookedTransformer whose residual stream equals Hugging Face's (no folding, no centring).
-
-    Raises:
-        ImportError: TransformerLens 4, which removed HookedTransformer.
-        FileNotFoundError: no such model here and none to be fetched.
-    """
+def check_hooked_transformer() -> None:
+    """Raise ImportError, with what to do, on TransformerLens 4, which removed HookedTransformer."""
     try:
         from transformer_lens import HookedTransformer  # noqa: F401
     except ImportError as error:
@@ -22,64 +21,55 @@ def load_hooked_transformer(name: str, device: torch.device, dtype: torch.dtype)
             "TransformerLens 4 removed HookedTransformer; drop hooked_transformer=True to get a TransformerBridge "
             "(same hook names), or install 'transformer-lens<4'"
         ) from error
-    with warnings.catch_warnings():
-        # That it is deprecated is known to who asks for it by name.
+
+
+def to_hooked_transformer(hf_model: Any, tokenizer: Any, *, name: str, device: torch.device, dtype: torch.dtype) -> Any:
+    """A HookedTransformer whose residual stream is Hugging Face's (no folding, no centring).
+
+    Args:
+        hf_model: The Hugging Face model; only read.
+        tokenizer: Its tokenizer.
+        name: What the model is called.
+        device: Where it goes.
+        dtype: Of its weights.
+
+    Raises:
+        ValueError: TransformerLens does not convert this architecture.
+    """
+    architecture = type(hf_model).__name__
+    config = copy.deepcopy(hf_model.config)
+    config.architectures = [architecture]
+    # TransformerLens takes the architecture from words in the path ("llama", "gemma") before it reads the
+    # configuration, so the configuration goes to a folder whose path says nothing.
+    with tempfile.TemporaryDirectory(prefix="m") as folder, warnings.catch_warnings():
+        # That the class is deprecated is known to who asks for it by name.
         warnings.simplefilter("ignore", DeprecationWarning)
-        if name == EMBEDDED_NAME:
-            return _from_llama(*load_embedded(dtype), name=name, device=device, dtype=dtype)
-        return _from_hub(name, device, dtype)
+        config.save_pretrained(folder)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # TransformerLens prints
+                model = _converted(folder, hf_model, tokenizer, device, dtype).to(device)
+        except _CANNOT as error:
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0][:200]
+            raise ValueError(
+                f"TransformerLens does not convert {architecture} ({name!r}) into a HookedTransformer "
+                f"({type(error).__name__}: {reason}); try hooked_transformer=False"
+            ) from error
+    model.cfg.model_name = name
+    return model
 
 
-def _from_hub(name: str, device: torch.device, dtype: torch.dtype) -> Any:
+def _converted(folder: str, hf_model: Any, tokenizer: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """What `HookedTransformer.from_pretrained_no_processing` does, which takes listed names only."""
     from transformer_lens import HookedTransformer
+    from transformer_lens.loading_from_pretrained import get_pretrained_model_config, get_pretrained_state_dict
 
-    try:
-        return HookedTransformer.from_pretrained_no_processing(name, device=str(device), dtype=dtype)
-    except (OSError, ConnectionError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0][:200]
-        raise FileNotFoundError(
-            f"cannot load {name!r} as a HookedTransformer, which knows the embedded model ({EMBEDDED_NAME!r}) and a "
-            f"fixed list of hub names ({reason}); try hooked_transformer=False, which takes any name or local folder"
-        ) from error
-
-
-def _from_llama(hf_model: Any, tokenizer: Any, *, name: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """Convert a Llama-type Hugging Face model; TransformerLens has the weight map, but not this model's name."""
-    from transformer_lens import HookedTransformer, HookedTransformerConfig
-    from transformer_lens.pretrained.weight_conversions import convert_llama_weights
-
-    hf = hf_model.config
-    config = HookedTransformerConfig(
-        model_name=name,
-        n_layers=hf.num_hidden_layers,
-        d_model=hf.hidden_size,
-        n_heads=hf.num_attention_heads,
-        d_head=hf.hidden_size // hf.num_attention_heads,
-        d_mlp=hf.intermediate_size,
-        n_ctx=hf.max_position_embeddings,
-        d_vocab=hf.vocab_size,
-        act_fn=hf.hidden_act,
-        eps=hf.rms_norm_eps,
-        n_key_value_heads=hf.num_key_value_heads,
-        normalization_type="RMS",
-        positional_embedding_type="rotary",
-        rotary_base=int(hf.rope_parameters["rope_theta"]),
-        rotary_dim=hf.hidden_size // hf.num_attention_heads,
-        rotary_adjacent_pairs=False,
-        gated_mlp=True,
-        final_rms=True,
-        original_architecture="LlamaForCausalLM",
-        # The same convention as TransformerBridge, so that both read one text as the same tokens.
-        default_prepend_bos=True,
-        device=str(device),
-        dtype=dtype,
+    # Default conventions of TransformerBridge, so that both read one text as the same tokens.
+    config = get_pretrained_model_config(
+        folder, fold_ln=False, device=str(device), dtype=dtype, default_prepend_bos=True
     )
-    model = HookedTransformer(config, tokenizer=tokenizer, default_padding_side="right")
+    state = get_pretrained_state_dict(folder, config, hf_model, dtype=dtype)
+    model = HookedTransformer(config, tokenizer, move_to_device=False, default_padding_side="right")
     model.load_and_process_state_dict(
-        convert_llama_weights(hf_model, config),
-        fold_ln=False,
-        center_writing_weights=False,
-        center_unembed=False,
-        fold_value_biases=False,
+        state, fold_ln=False, center_writing_weights=False, center_unembed=False, fold_value_biases=False
     )
-    return model.to(device)
+    return model

@@ -57,7 +57,8 @@ def model_identity(model: HookedModel, *, edits: bool = False) -> dict[str, Any]
         "name", "class", "n_layers", "d_model", "normalization", "compatibility_mode", "dtype" and "device"; by part
         of the model, fingerprints of its "parameters", "buffers" (also those that are not saved) and "modules" (their
         types, and the numbers and functions they hold); "config", TransformerLens's and Hugging Face's; "hooks" of
-        others; "built_by", the versions of the libraries whose modules these are; and "fingerprint", one over all but
+        others; "differs_from_hugging_face", the relative error of its logits where it was found to exceed rounding;
+        "built_by", the versions of the libraries whose modules these are; and "fingerprint", one over all but
         name, device and versions.
 
     Raises:
@@ -78,6 +79,11 @@ def model_identity(model: HookedModel, *, edits: bool = False) -> dict[str, Any]
     identity: dict[str, Any] = {"name": str(model.cfg.model_name)} | structure | {"device": str(first.device)}
     if identity["name"] == EMBEDDED_NAME:
         identity |= {"source_file": GGUF_NAME, "source_sha256": GGUF_SHA256}
+    from empathy_geometry.models.agreement import known_difference
+
+    off = known_difference(model)
+    if off is not None:
+        identity["differs_from_hugging_face"] = off
     content = {
         **_fingerprints(modules),
         "config": _configs(model),

@@ -84,6 +84,8 @@ def pooled_features(
         prepend_bos=settings.get("prepend_bos"),
         chat_template=bool(settings.get("chat_template", False)),
         outlier_tokens=outlier_tokens,
+        date=settings.get("date"),
+        control_tokens=settings.get("control_tokens", "text"),
     )
     names = hook_names(model, [layer], activations.site)  # type: ignore[arg-type]
     values = [torch.zeros(len(texts), sae.d_sae) for sae in saes]

@@ -1,5 +1,6 @@
 """Continuing prompts in batches, exactly as one by one, on every model type."""
 
+import datetime
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from empathy_geometry.foundation._types import FloatArray, Seed
 from empathy_geometry.foundation._validation import as_rng
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.models.model_view import own_view
-from empathy_geometry.models.tokens import chat_prompt, tokenize
+from empathy_geometry.models.tokens import ControlReading, tokenize, tokenize_messages
 from empathy_geometry.steering.decoding import Edit, decode
 
 
@@ -63,6 +64,8 @@ def generate(
     *,
     max_new_tokens: int = 32,
     chat: bool = True,
+    date: str | datetime.date | None = None,
+    control_tokens: ControlReading = "text",
     temperature: float = 0.0,
     rng: Seed = 0,
     edit: Edit | None = None,
@@ -75,6 +78,9 @@ def generate(
         prompts: User messages (or plain texts with `chat=False`).
         max_new_tokens: At most so many tokens each; generation ends earlier at the model's end token.
         chat: Wrap each prompt in the tokenizer's chat template, where it has one.
+        date: The day that a chat template writes, if it writes one; None is 26 July 2024 (see `tokens.tokenize`).
+        control_tokens: "text" reads a control token such as "<|im_end|>" inside a prompt as its characters; "control",
+            with `chat=False`, takes prompts that carry chat marks of their own.
         temperature: 0 is greedy; above, samples. Each row has draws of its own, which depend on the seed and the
             row's number only.
         rng: Seed of the sampling.
@@ -84,7 +90,9 @@ def generate(
     Raises:
         ValueError: a prompt does not fit the context together with the new tokens, or options are out of range.
     """
-    rows = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
+    rows = prompt_tokens(
+        model, prompts, max_new_tokens=max_new_tokens, chat=chat, date=date, control_tokens=control_tokens
+    )
     draws = sampling_draws(temperature, rng, len(rows), max_new_tokens)
     longest = max(map(len, rows)) + max_new_tokens
     # An edit of the caller's is attached to the model itself, so that each pass has to look what is there.
@@ -102,7 +110,13 @@ def generate(
 
 
 def prompt_tokens(
-    model: HookedModel, prompts: Sequence[str], *, max_new_tokens: int, chat: bool
+    model: HookedModel,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    chat: bool,
+    date: str | datetime.date | None = None,
+    control_tokens: ControlReading = "text",
 ) -> list[tuple[int, ...]]:
     """Token ids of prompts, checked, as `generate` reads them."""
     check_model(model)
@@ -110,8 +124,10 @@ def prompt_tokens(
         raise ValueError("prompts must be a non-empty sequence of strings; try [prompt]")
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
-    strings = [chat_prompt(model, p) for p in prompts] if chat else list(prompts)
-    return [t.ids for t in tokenize(model, strings, max_new_tokens=max_new_tokens)]
+    tokenized = tokenize_messages(
+        model, prompts, max_new_tokens=max_new_tokens, chat=chat, date=date, control_tokens=control_tokens
+    )
+    return [t.ids for t in tokenized]
 
 
 def sampling_draws(temperature: float, rng: Seed, n_rows: int, max_new_tokens: int) -> FloatArray | None:

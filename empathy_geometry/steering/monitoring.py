@@ -24,7 +24,7 @@ from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
 from empathy_geometry.models.model_view import own_view
-from empathy_geometry.models.tokens import pad, tokenize
+from empathy_geometry.models.tokens import ControlReading, pad, tokenize
 from empathy_geometry.steering.generation import Continuations
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.token_pieces import token_pieces
@@ -147,6 +147,7 @@ def token_scores(
     units: ScoreUnits = "raw",
     positive: object = None,
     chat_template: bool = False,
+    control_tokens: ControlReading = "text",
     batch_size: int | Literal["auto"] = "auto",
 ) -> TokenScores:
     """Score every token of texts, or of what a model wrote, by a direction or a fitted probe.
@@ -169,6 +170,7 @@ def token_scores(
             one class gap above.
         positive: With a probe of more than two classes, whose score to take.
         chat_template: As in `extract_activations`; not for `Continuations`, whose prompts have it already.
+        control_tokens: As in `extract_activations`.
         batch_size: Texts a pass.
 
     Raises:
@@ -182,7 +184,7 @@ def token_scores(
     check_model(model)
     read = _Scorer.of(scorer, layer, site, units, positive)
     read.check_fits(model)
-    rows, spans = _rows(model, texts, chat_template)
+    rows, spans = _rows(model, texts, chat_template, control_tokens)
     if hook is not None:
         hook.check_fits(model)
     name = hook_name(model, read.layer, read.site)
@@ -314,7 +316,10 @@ class _Scorer:
 
 
 def _rows(
-    model: HookedModel, texts: LabeledTexts | Sequence[str] | Continuations, chat_template: bool
+    model: HookedModel,
+    texts: LabeledTexts | Sequence[str] | Continuations,
+    chat_template: bool,
+    control_tokens: ControlReading,
 ) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
     """Token ids of each text and where its response lies."""
     if not len(texts):
@@ -324,7 +329,7 @@ def _rows(
             raise ValueError("the prompts of Continuations are as the model read them; leave chat_template=False")
         rows = [(*p, *n) for p, n in zip(texts.prompt_ids, texts.new_ids, strict=True)]
         return rows, [(len(p), len(row)) for p, row in zip(texts.prompt_ids, rows, strict=True)]
-    tokenized = tokenize(model, texts, chat_template=chat_template)
+    tokenized = tokenize(model, texts, chat_template=chat_template, control_tokens=control_tokens)
     return [t.ids for t in tokenized], [(t.start, t.stop) for t in tokenized]
 
 

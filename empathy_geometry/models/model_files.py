@@ -1,0 +1,121 @@
+"""Hugging Face models from where users have them: a folder, a hub name, a GGUF file."""
+
+import difflib
+import importlib.util
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from empathy_geometry.models.embedded_model import EMBEDDED_NAME
+
+# What readers raise at a damaged or unknown file.
+_UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+)
+
+MODELS_FOLDER = "EMPATHY_GEOMETRY_MODELS"
+"""Environment variable: a folder whose subfolders are models in Hugging Face format."""
+
+
+def is_gguf(name: str) -> bool:
+    """Whether a name means a GGUF file.
+
+    Example:
+        >>> is_gguf("models/tiny.Q4_1.GGUF"), is_gguf("org/model-gguf")
+        (True, False)
+    """
+    return name.lower().endswith(".gguf")
+
+
+def load_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Model and tokenizer of a GGUF file, de-quantised, on the CPU.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ImportError: the package `gguf` is missing.
+        ValueError: no GGUF file, or one of an architecture or with a tokenizer that transformers does not read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no GGUF file {path}{_suggestion(str(path))}")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ValueError(f"{path} is no GGUF file (it does not begin with 'GGUF'); was it downloaded whole?")
+    if importlib.util.find_spec("gguf") is None:
+        raise ImportError("GGUF files need the package gguf; try: pip install gguf")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**place)
+        model = AutoModelForCausalLM.from_pretrained(**place, dtype=dtype, attn_implementation="eager")
+    except _UNREADABLE as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0][:300]
+        raise ValueError(
+            f"transformers cannot load {path} ({type(error).__name__}: {reason}); try the model's folder in Hugging "
+            f"Face format"
+        ) from error
+    model.config.architectures = [type(model).__name__]
+    return model.eval(), tokenizer
+
+
+def load_folder(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder in Hugging Face format, or of a hub name, on the CPU.
+
+    Raises:
+        FileNotFoundError: not here and not to be fetched.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    check_folder(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, attn_implementation="eager")
+    except (OSError, ConnectionError, ValueError) as error:
+        raise model_not_found(name, error) from error
+    return model.eval(), tokenizer
+
+
+def check_folder(name: str) -> None:
+    """Raise FileNotFoundError for a folder without a model, and for a path to nothing."""
+    path = Path(name)
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise FileNotFoundError(f"{name} is a folder without config.json; a model's folder holds it beside the weights")
+    if path.is_file():
+        raise FileNotFoundError(f"{name} is a file; models are folders in Hugging Face format or GGUF files (.gguf)")
+    if not path.exists() and (path.is_absolute() or name.startswith((".", "~"))):
+        raise FileNotFoundError(f"there is no folder {name}{_suggestion(name)}")
+
+
+def model_not_found(name: str, error: Exception) -> FileNotFoundError:
+    """The error for a model that is neither embedded, nor a folder, nor to be fetched."""
+    first_line = [line[:200] for line in str(error).strip().splitlines()[:1]]
+    return FileNotFoundError(
+        f"cannot load model {name!r}: it is not the embedded model ({EMBEDDED_NAME!r}), not a local folder with "
+        f"config.json, weights and tokenizer, and the hub did not give it ({type(error).__name__}: "
+        f"{first_line[0] if first_line else 'no reason given'}). Check the spelling{_suggestion(name)}; for a gated "
+        f"model set HF_TOKEN; without a network pass the path of a downloaded folder."
+    )
+
+
+def _suggestion(name: str) -> str:
+    """Names alike among the embedded model, the folder of models and what lies beside the path; "" if none."""
+    path = Path(name).expanduser()
+    there = [EMBEDDED_NAME]
+    for folder in (path.parent, Path(os.environ.get(MODELS_FOLDER) or os.devnull)):
+        if folder.is_dir():
+            there += [str(p) for p in folder.iterdir() if (p / "config.json").is_file() or is_gguf(p.name)]
+    by_name = {Path(t).name.lower(): t for t in there}
+    alike = difflib.get_close_matches(path.name.lower(), by_name, n=1, cutoff=0.7)
+    return f" (did you mean {by_name[alike[0]]!r}?)" if alike else ""
