@@ -32,8 +32,7 @@ def planted(seed: int) -> eg.CausalEffects:
         directions,
         planted_texts(40, seed=seed),
         controls={"breaks": truth.directions["breaks"]},
-        n_markers=5,
-        neutral_texts=planted_neutral_texts(),
+        design=eg.CausalDesign(n_markers=5, neutral_texts=planted_neutral_texts()),
         seed=seed,
     )
 
@@ -65,13 +64,15 @@ def main() -> None:
         {name: (name, "neutral") for name in TYPES},
         eg.datasets.empathy_triplets(),
         layer=given.layer,
-        alphas=(-given.alpha, -given.alpha / 2, given.alpha / 2, given.alpha),
         controls={"formality": formality},
         prompt_baselines={name: f"Answer with {name} empathy." for name in TYPES},
-        n_random=given.random,
-        n_shuffled=given.random,
-        n_scenarios=given.scenarios,
-        n_prompts=given.prompts,
+        design=eg.CausalDesign(
+            alphas=(-given.alpha, -given.alpha / 2, given.alpha / 2, given.alpha),
+            n_random=given.random,
+            n_shuffled=given.random,
+            n_scenarios=given.scenarios,
+            n_prompts=given.prompts,
+        ),
         seed=given.seed,
     )
     seconds = time.perf_counter() - start

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from empathy_geometry.evaluation.cross_validation import cross_validate
-from empathy_geometry.foundation.provenance import package_versions, write_json
+from empathy_geometry.foundation.provenance import package_versions
+from empathy_geometry.foundation.result_file import write_result
 from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.agreement import sae_agreement
 from empathy_geometry.sae.agreement_data import AgreementData
@@ -137,7 +138,7 @@ def embedded(folder: Path, n_tokens: int | None, n_steps: int) -> None:
         acts = eg.extract_activations(model, texts, layers=[EMBEDDED_LAYER], position="response_mean")
         found = sae_agreement(saes[0], acts, model=model, other=saes[1])
         print(found)
-        write_json(folder / f"sae_agreement_{texts.name}.json", found.to_dict())
+        write_result(folder / f"sae_agreement_{texts.name}.json", found)
 
 
 if __name__ == "__main__":

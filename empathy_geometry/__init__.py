@@ -8,6 +8,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.audit.audit_result import AuditLimits, TextAudit
 from empathy_geometry.audit.text_audit import audit_texts
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.causal.effects import causal_effects
 from empathy_geometry.causal.result import CausalEffects
 from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
@@ -45,10 +46,12 @@ from empathy_geometry.steering.interval_censored import Crossings, crossings
 from empathy_geometry.steering.monitoring import TokenScores, token_scores
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.reference import UnsteeredReference, unsteered_reference
+from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
 from empathy_geometry.studies.compare import Comparison, compare
 from empathy_geometry.studies.depth_profile import DepthProfile, depth_profile
+from empathy_geometry.studies.load_result import SavedResult, load_result
 from empathy_geometry.studies.planted_run import PlantedRun, planted_run
 from empathy_geometry.studies.tripartite.concept_study import concept_study
 from empathy_geometry.studies.tripartite.result import Tripartite
@@ -66,6 +69,7 @@ __all__ = [
     "Bandwidth",
     "BandwidthInBits",
     "Calibration",
+    "CausalDesign",
     "CausalEffects",
     "Coherence",
     "Comparison",
@@ -86,6 +90,8 @@ __all__ = [
     "RatingSheet",
     "Ratings",
     "SaeAgreement",
+    "SavedResult",
+    "SearchDesign",
     "SparseAutoencoder",
     "SteeringHook",
     "SteeringSweep",
@@ -124,6 +130,7 @@ __all__ = [
     "import_ratings",
     "length_covariates",
     "load_model",
+    "load_result",
     "load_sae",
     "macro_auroc",
     "measure_bandwidth",

@@ -30,8 +30,7 @@ def main() -> None:
         {"formality": ("formal", "casual")},
         texts,
         layer=int(model.cfg.n_layers) // 2,
-        n_scenarios=arguments.tested,
-        n_prompts=0,  # writes no text, to be quick
+        design=eg.CausalDesign(n_scenarios=arguments.tested, n_prompts=0),  # writes no text, to be quick
     )
     print(found)
 

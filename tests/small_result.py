@@ -9,6 +9,8 @@ import numpy as np
 from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
+from empathy_geometry.foundation.checked_json import dump_checked
+from empathy_geometry.foundation.result_file import FORMAT_VERSION
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)> | *bold* `code` $x$ &amp; \"q\""
 """A text that breaks whatever forgets to escape it."""
@@ -27,10 +29,8 @@ def small_bandwidth() -> eg.Bandwidth:
         tiny_bridge("llama", n_ctx=1024),
         subset(eg.datasets.empathy_pairs(), 5),
         control=subset(eg.datasets.formality_pairs(), 3),
-        n_prompts=4,
-        max_new_tokens=5,
+        search=eg.SearchDesign(n_prompts=4, max_new_tokens=5, units="residual_norm"),
         n_permutations=19,
-        units="residual_norm",
         progress=False,
     )
 
@@ -53,6 +53,12 @@ def readable_json() -> dict[str, Any]:
     content["concept"]["sweep"]["texts"][-1][0] = HOSTILE
     content["concept"]["sweep"]["prompts"][1] = HOSTILE
     return content
+
+
+def signed(content: dict[str, Any]) -> str:
+    """The text of a result file, with a checksum that fits."""
+    head = {"type": "Bandwidth", "version": {"format": FORMAT_VERSION, "empathy_geometry": "test"}}
+    return dump_checked(head | content)
 
 
 @cache

@@ -11,11 +11,9 @@ import empathy_geometry as eg
 from empathy_geometry.foundation.provenance import Provenance
 
 OPTIONS = {
-    "n_prompts": 4,
-    "max_new_tokens": 5,
+    "search": eg.SearchDesign(n_prompts=4, max_new_tokens=5, units="residual_norm"),
     "n_permutations": 19,
     "n_random": 1,
-    "units": "residual_norm",
     "progress": False,
 }
 
@@ -51,8 +49,8 @@ def test_bandwidth_is_the_product_of_its_factors(result):
 def test_steering_prompts_come_from_scenarios_that_the_direction_has_not_seen(result):
     texts = subset(eg.datasets.empathy_pairs(), 5)
     groups = {t.group for t in texts if t.text in result.concept.sweep.prompts}
-    assert len(groups) == OPTIONS["n_prompts"]
-    assert result.concept.direction.quality.n_scenarios == 25 - OPTIONS["n_prompts"]
+    assert len(groups) == OPTIONS["search"].n_prompts
+    assert result.concept.direction.quality.n_scenarios == 25 - OPTIONS["search"].n_prompts
     assert all(t.label == "neutral" for t in texts if t.text in result.concept.sweep.prompts)
 
 
@@ -87,7 +85,7 @@ def test_bad_input_is_named_before_anything_runs(model):
     with pytest.raises(ValueError, match="at least 12 scenarios"):
         eg.measure_bandwidth(model, subset(eg.datasets.empathy_pairs(), 2))
     with pytest.raises(ValueError, match="n_prompts must be from 2"):
-        eg.measure_bandwidth(model, pairs, n_prompts=20)
+        eg.measure_bandwidth(model, pairs, search=eg.SearchDesign(n_prompts=20))
     with pytest.raises(TypeError, match="must be a TransformerLens model"):
         eg.measure_bandwidth(object(), pairs)
 
@@ -105,9 +103,9 @@ def test_the_interval_is_the_joint_one_and_bits_stand_beside_it(result):
 def test_kept_activations_give_the_same_result_again(model, result, tmp_path):
     texts = subset(eg.datasets.empathy_pairs(), 5)
     options = OPTIONS | {"n_permutations": 9, "n_random": 0, "layer": 1, "layers": [1]}
-    first = eg.measure_bandwidth(model, texts, store=tmp_path / "kept", **options)
+    first = eg.measure_bandwidth(model, texts, folder=tmp_path / "kept", **options)
     modified = {p: p.stat().st_mtime_ns for p in (tmp_path / "kept").rglob("*.safetensors")}
-    again = eg.measure_bandwidth(model, texts, store=tmp_path / "kept", **options)
+    again = eg.measure_bandwidth(model, texts, folder=tmp_path / "kept", **options)
     assert modified
     assert modified == {p: p.stat().st_mtime_ns for p in modified}
     assert float(first.bandwidth) == float(again.bandwidth)

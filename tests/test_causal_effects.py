@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.causal.dose_response import dose_response
 from empathy_geometry.causal.markers import choose_markers
 from empathy_geometry.causal.preparation import _read_unedited
@@ -19,19 +20,21 @@ from empathy_geometry.causal.scenario_split import split_scenarios
 from empathy_geometry.causal.specificity import specificity_matrix
 from empathy_geometry.causal.verdicts import combine, judge
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.result_file import write_result
 from empathy_geometry.planted.texts import planted_neutral_texts, planted_texts
 from empathy_geometry.planted.transformer import D_MODEL, LAYER, planted_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-OPTIONS = {
+SMALL = {
     "n_markers": 5,
     "n_scenarios": 6,
     "n_prompts": 2,
     "max_new_tokens": 4,
     "neutral_texts": planted_neutral_texts(),
-    "progress": False,
 }
+OPTIONS = {"design": CausalDesign(**SMALL), "progress": False}
+SILENT = {"design": CausalDesign(**{**SMALL, "n_prompts": 0}), "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +120,7 @@ def test_the_dose_response_is_steep_for_what_drives_and_flat_for_what_does_not(r
 def test_the_specificity_matrix_is_diagonal_where_the_concepts_are(planted, texts):
     model, truth = planted
     two = {name: truth.directions[name] for name in ("drives", "drives_second")}
-    found = eg.causal_effects(model, two, texts, **{**OPTIONS, "n_prompts": 0})
+    found = eg.causal_effects(model, two, texts, **SILENT)
     matrix = found.specificity["marker tokens"]
     assert matrix.names == ("drives", "drives_second")
     assert matrix.values[0, 0] > 3 > 0.2 > abs(matrix.values[0, 1])
@@ -157,8 +160,11 @@ def test_scenarios_of_given_directions_are_left_out(texts):
         split_scenarios(texts, contrasts, for_directions=False, direction_texts=texts, seed=0)
 
 
-def test_the_result_is_planted_json_table_and_frame(result):
+def test_the_result_is_planted_json_table_and_frame(result, tmp_path):
     assert result.provenance.kind == "planted"
+    back = eg.load_result(write_result(tmp_path / "causal.json", result))
+    assert back.to_dict() == result.to_dict()
+    assert str(back) == str(result)
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["verdicts"]["drives"]["verdict"] == "causal"
     assert str(result).startswith("PLANTED: ")
     assert "drives: CAUSAL (sufficient, necessary)" in str(result)
@@ -171,7 +177,7 @@ def test_the_result_is_planted_json_table_and_frame(result):
 
 
 def test_it_repeats_with_its_seed(planted, texts):
-    options = {**OPTIONS, "n_prompts": 0, "seed": 5}
+    options = {**SILENT, "seed": 5}
     one, two = (
         eg.causal_effects(planted[0], planted[1].directions["drives"], texts, **options).to_dict() for _ in range(2)
     )
@@ -190,9 +196,7 @@ def test_an_untrained_model_has_no_causal_concept(kind):
         some,
         layer=0,
         markers={"formal": (["{", "}", "|"], ["^", "~"])},
-        n_scenarios=4,
-        n_prompts=2,
-        max_new_tokens=2,
+        design=CausalDesign(n_scenarios=4, n_prompts=2, max_new_tokens=2),
         progress=False,
     )
     assert found.verdicts["formal"].verdict != "causal"
@@ -229,8 +233,38 @@ def test_an_untrained_model_has_no_causal_concept(kind):
     ],
 )
 def test_bad_options_are_named(planted, texts, change, message):
+    direction = planted[1].directions["drives"]
+    settings = {k: v for k, v in change.items() if k in CausalDesign.__dataclass_fields__}
+    given = {k: v for k, v in change.items() if k not in settings}
     with pytest.raises(ValueError, match=message):
-        eg.causal_effects(planted[0], planted[1].directions["drives"], texts, **{**OPTIONS, **change})
+        eg.causal_effects(
+            planted[0], direction, texts, design=CausalDesign(**{**SMALL, **settings}), progress=False, **given
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_promts": 3}, "CausalDesign has no setting 'n_promts'; did you mean 'n_prompts'"),
+        ({"alpha": [1.0]}, "did you mean 'alphas'"),
+        ({"zzz": 1}, "no setting 'zzz'; It has alphas"),
+        ({"n_prompts": 2.5}, "n_prompts must be a whole number"),
+        ({"n_random": True}, "n_random must be a whole number"),
+        ({"probe": "logistic"}, "probe must be a Probe"),
+    ],
+)
+def test_misspelt_and_mistyped_settings_are_named_when_they_are_made(settings, message):
+    with pytest.raises(TypeError, match=message):
+        CausalDesign(**settings)
+    with pytest.raises(ValueError, match="max_new_tokens must be at least 1"):
+        CausalDesign(max_new_tokens=0)
+
+
+def test_a_dictionary_is_no_design(planted, texts):
+    with pytest.raises(TypeError, match="design must be a CausalDesign"):
+        eg.causal_effects(planted[0], planted[1].directions["drives"], texts, design={"n_prompts": 0})
+    with pytest.raises(TypeError, match="causal_design must be a CausalDesign"):
+        eg.tripartite(tiny_bridge("llama", n_ctx=1024), causal_design={"n_promts": 3})
 
 
 def test_bad_directions_are_named(planted, texts):

@@ -1,6 +1,7 @@
 """The terminal: every subcommand through `main`, on a small model in a folder, so that the real load path runs."""
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -18,6 +19,8 @@ from empathy_geometry.command_line.inputs import CONCEPTS, fewer_scenarios, one_
 from empathy_geometry.command_line.model_names import MODELS_FOLDER, expand_models, folder_name
 from empathy_geometry.command_line.parser import build_parser
 from empathy_geometry.command_line.run_record import RunRecord
+from empathy_geometry.foundation.checked_json import dump_checked
+from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.studies.planted_checks import PARTS
 from empathy_geometry.studies.planted_run import planted_run
@@ -45,7 +48,7 @@ WORDS = (
 @pytest.fixture(scope="module", autouse=True)
 def quicker():
     """--quick is made for real models; here it may be quicker still."""
-    smaller = {"n_prompts": 3, "max_new_tokens": 4, "n_permutations": 9}
+    smaller = {"search": eg.SearchDesign(n_prompts=3, max_new_tokens=4), "n_permutations": 9}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("empathy_geometry.command_line.bandwidth_command._QUICK", smaller)
         yield
@@ -154,7 +157,8 @@ def test_planted_and_measured_results_are_refused_together(measured, tmp_path, c
     out, _, _ = measured
     result = json.loads(next(out.rglob("bandwidth.json")).read_text())
     result["provenance"]["kind"] = "planted"
-    (tmp_path / "PLANTED_bandwidth.json").write_text(json.dumps(result))
+    del result["sha256"]
+    (tmp_path / "PLANTED_bandwidth.json").write_text(dump_checked(result))
     for command in ("report", "compare"):
         assert main([command, "--input", str(out), str(tmp_path), "--output", str(tmp_path / "o"), "--quiet"]) == 2
         told = capsys.readouterr()
@@ -238,7 +242,7 @@ def test_triplets_in_the_reference_layout_go_into_the_study_as_they_are(folder, 
     assert main(command) == 0
     assert asked["texts"].texts[0] == "The rain broke.\n\nResponse: I see."
     assert (asked["layers"], asked["layer"], asked["causal"], asked["random_weights"]) == (2, 1, False, True)
-    assert asked["folder"] == tmp_path / "out" / "tiny" / "tripartite" / "sections"
+    assert asked["folder"] == tmp_path / "out" / "tiny" / "tripartite" / "kept"
     asked.clear()
     assert main(command) == 0
     assert asked == {}
@@ -284,7 +288,7 @@ def test_some_classes_of_a_packaged_concept_can_be_named(folder, tmp_path, monke
     assert main([*command, "--models", str(folder), "--quiet"]) == 2
     assert asked["classes"] == ["joy", "calm"]
     assert len(asked["classes_there"]) == 5
-    assert asked["folder"] == tmp_path / "o" / "tiny" / "concept_study" / "sections"
+    assert asked["folder"] == tmp_path / "o" / "tiny" / "concept_study" / "kept"
     # Bandwidth of two of five classes is theirs, not that of each against the rest.
     arguments = build_parser().parse_args(["bandwidth", "--concept", "emotion", "--classes", "joy", "calm"])
     questions, _ = ask(arguments)
@@ -334,10 +338,10 @@ def test_a_dry_run_of_other_classes_is_of_those_classes(tmp_path, monkeypatch, c
     command = ["tripartite", "--planted", "--concept", "humor", "--output", str(tmp_path)]
     assert main(command) == 2
     assert sorted(asked["classes"]) == ["humorous", "plain"]
-    assert asked["folder"] == tmp_path / "PLANTED_concept_study" / "sections"
+    assert asked["folder"] == tmp_path / "PLANTED_concept_study" / "kept"
     assert main(["tripartite", "--planted", "--output", str(tmp_path)]) == 2
     assert asked["classes"] == ("cognitive", "affective", "instrumental")
-    assert asked["folder"] == tmp_path / "PLANTED_tripartite" / "sections"
+    assert asked["folder"] == tmp_path / "PLANTED_tripartite" / "kept"
 
 
 def _one_part(**options):
@@ -434,19 +438,68 @@ def test_folders_are_told_apart():
     assert "/" not in folder_name("a/b c(d)")
 
 
-def test_restart_throws_away_only_what_a_run_made(tmp_path):
-    RunRecord(tmp_path / "a", {"seed": 0}).finish("table")
-    assert RunRecord(tmp_path / "a", {"seed": 0}).table == "table"
-    (tmp_path / "a" / "bandwidth.json").write_text("{}")
-    assert RunRecord(tmp_path / "a", {"seed": 1}, restart=True).table is None
-    assert not (tmp_path / "a" / "bandwidth.json").exists()
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "mine.txt").write_text("keep")
-    RunRecord(tmp_path / "b", {"seed": 1}, restart=True)
-    assert (tmp_path / "b" / "mine.txt").exists()
-    (tmp_path / "b" / "run.json").write_text("{")
-    with pytest.raises(ValueError, match="is damaged"):
-        RunRecord(tmp_path / "b", {"seed": 1})
+def test_restart_throws_away_only_what_a_run_wrote(tmp_path):
+    place = tmp_path / "a"
+    record = RunRecord(place, {"seed": 0})
+    with record.keeping_count():
+        write_text(place / "bandwidth.md", "table")
+        write_text(place / "kept" / "steps" / "one.json", "{}")
+        write_text(place / "figures" / "one.png", "")
+    neighbour = RunRecord(place / "tripartite", {"study": "tripartite"})
+    with neighbour.keeping_count():
+        write_text(place / "tripartite" / "tripartite.md", "table")
+    for mine in ("my_notes.txt", "kept/notes.txt", "figures/one.svg"):
+        (place / mine).write_text("mine")
+    record.finish("table")
+    assert RunRecord(place, {"seed": 0}).table == "table"
+    again = RunRecord(place, {"seed": 1}, restart=True)
+    assert again.table is None
+    left = {p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file()}
+    assert left == {
+        "run.json",
+        "my_notes.txt",
+        "kept/notes.txt",
+        "figures/one.svg",
+        "tripartite/run.json",
+        "tripartite/tripartite.md",
+    }
+    assert not (place / "kept" / "steps").exists()
+
+
+def test_restart_follows_no_link_out_of_the_folder(tmp_path):
+    place = tmp_path / "a"
+    record = RunRecord(place, {})
+    with record.keeping_count():
+        write_text(place / "figures" / "one.png", "")
+    (place / "figures").rename(tmp_path / "elsewhere")
+    (place / "figures").symlink_to(tmp_path / "elsewhere")
+    RunRecord(place, {}, restart=True)
+    assert (tmp_path / "elsewhere" / "one.png").exists()
+
+
+@pytest.mark.parametrize("foreign", ["{", '{"someone": "else"}', "[]"])
+def test_a_record_that_is_not_ours_is_left_alone(tmp_path, foreign):
+    (tmp_path / "run.json").write_text(foreign)
+    for restart in (False, True):
+        with pytest.raises(ValueError, match=r"run\.json is damaged, or not from this program"):
+            RunRecord(tmp_path, {"seed": 1}, restart=restart)
+    assert (tmp_path / "run.json").read_text() == foreign
+
+
+def test_a_finished_run_whose_result_was_changed_since_is_not_taken_as_done(measured, tmp_path):
+    out, command, _ = measured
+    shutil.copytree(out, tmp_path / "out")
+    again = [
+        *command[: command.index("--output") + 1],
+        str(tmp_path / "out"),
+        *command[command.index("--output") + 2 :],
+    ]
+    assert main(again) == 0
+    path = tmp_path / "out" / "tiny" / "bandwidth.json"
+    path.write_text(path.read_text().replace("0.9", "0.8", 1))
+    assert main(again) != 0
+    path.unlink()
+    assert main(again) != 0
 
 
 def test_every_packaged_concept_can_be_named_and_split():

@@ -173,7 +173,13 @@ def test_planted_and_measured_are_refused_and_so_is_anything_else(tmp_path):
         read_result(tmp_path / "bandwidth.json")
     (tmp_path / "bandwidth.json").write_text('{"study": "bandwidth", "provenance": {"kind": "guessed"}}')
     with pytest.raises(ValueError, match="whether it is "):
-        read_result(tmp_path / "bandwidth.json")
+        read_result(tmp_path / "bandwidth.json", unsigned=True)
+    with pytest.raises(ValueError, match=r"bandwidth\.json has no checksum"):
+        compare([tmp_path, synthetic("b")])
+    (tmp_path / "bandwidth.json").write_text(json.dumps(synthetic("a")))
+    assert len(compare([tmp_path, synthetic("b")], unsigned=True).results) == 2
+    with pytest.raises(ValueError, match="is damaged or was changed"):
+        compare({"a": synthetic("a") | {"sha256": "0" * 64}, "b": synthetic("b")})
     old = synthetic("a")
     del old["concept"]["replicates"]
     with pytest.raises(ValueError, match="measure it again"):
@@ -201,11 +207,9 @@ def test_real_results_of_a_model_and_its_random_weights_compare_from_their_folde
             control=control,
             layer=1,
             layers=[1],
-            n_prompts=4,
-            max_new_tokens=4,
+            search=eg.SearchDesign(n_prompts=4, max_new_tokens=4, units="residual_norm"),
             n_permutations=9,
             n_random=0,
-            units="residual_norm",
             progress=False,
         )
         result.save(tmp_path / str(model.cfg.model_name))

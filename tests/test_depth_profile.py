@@ -12,7 +12,7 @@ from empathy_geometry.planted.transformer import LAYER, planted_model
 from empathy_geometry.studies.depth_profile import depth_profile
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-OPTIONS = {"n_prompts": 3, "max_new_tokens": 4, "units": "residual_norm", "progress": False}
+OPTIONS = {"search": eg.SearchDesign(n_prompts=3, max_new_tokens=4, units="residual_norm"), "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,12 @@ def test_a_layer_is_as_the_bandwidth_study_measures_it(profile, texts):
 def test_a_planted_concept_is_read_from_where_it_was_written():
     model, _ = planted_model()
     profile = depth_profile(
-        model, planted_texts(16), positive="first", negative="second", n_prompts=3, max_new_tokens=8, progress=False
+        model,
+        planted_texts(16),
+        positive="first",
+        negative="second",
+        search=eg.SearchDesign(n_prompts=3, max_new_tokens=8),
+        progress=False,
     )
     assert str(profile).startswith("PLANTED")
     at = {p.layer: p for p in profile.points}

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
+from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.models.identity import model_identity
+from empathy_geometry.models.random_weights import randomise_weights
 from empathy_geometry.planted.texts import planted_neutral_texts, planted_prompts, planted_texts
 from empathy_geometry.planted.transformer import LAYER, planted_model
 from empathy_geometry.steering.generation import generate
@@ -126,3 +129,19 @@ def test_texts_differ_between_classes_in_their_class_words_only():
 def test_a_prompt_that_ends_outside_a_chain_is_named(planted):
     with pytest.raises(ValueError, match="must end in a word of a chain"):
         planted[1].crossing_of(["hello there"])
+
+
+def test_planted_is_what_says_so_and_not_what_is_called_so(monkeypatch):
+    model, _ = planted_model()
+    assert kind_of(model_identity(model)) == "planted"
+    model.cfg.model_name = "acme/llama"
+    assert kind_of(model_identity(model)) == "planted"
+    assert kind_of(model_identity(randomise_weights(model, 0))) == "planted"
+    acts = eg.extract_activations(model, planted_texts(2), layers=[LAYER], progress=False)
+    assert acts.provenance.kind == "planted"
+    trained = tiny_bridge("llama", n_ctx=1024)
+    for name in ("acme/transplanted-llama", "planted", "Planted-by-name/model"):
+        monkeypatch.setattr(trained.cfg, "model_name", name)
+        assert kind_of(model_identity(trained)) == "measured"
+    assert kind_of(None, {}, Provenance("measured"), {"planted": "yes"}) == "measured"
+    assert kind_of({"name": "x"}, Provenance("planted")) == "planted"

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from small_result import HOSTILE, readable_json, small_bandwidth, small_json
+from small_result import HOSTILE, readable_json, signed, small_bandwidth, small_json
 
 import empathy_geometry as eg
 from empathy_geometry.plots.reading import read_estimate
@@ -48,7 +48,7 @@ class Page(HTMLParser):
 
 def write(folder, content, name="bandwidth.json"):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    (folder / name).write_text(content if isinstance(content, str) else signed(content))
     return folder
 
 
@@ -188,7 +188,8 @@ def test_planted_beside_measured_is_refused_and_named(tmp_path):
     with pytest.raises(ValueError, match=r"PLANTED_bandwidth\.json is planted, bandwidth\.json is measured"):
         small_bandwidth().save(alone)
     # What was measured is kept, but not reported on.
-    assert json.loads((alone / "bandwidth.json").read_text()) == small_json()
+    kept = json.loads((alone / "bandwidth.json").read_text())
+    assert {k: v for k, v in kept.items() if k not in ("type", "version", "sha256")} == small_json()
     assert not list(alone.glob("*report*"))
 
 
@@ -205,7 +206,17 @@ def test_planted_beside_measured_is_refused_and_named(tmp_path):
 )
 def test_damaged_folders_are_named(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
-        eg.report(write(tmp_path, content))
+        eg.report(write(tmp_path, content), unsigned=True)
+
+
+def test_results_without_a_checksum_need_a_word_and_wrong_ones_are_refused(tmp_path):
+    folder = write(tmp_path, json.dumps(small_json()))
+    with pytest.raises(ValueError, match=r"bandwidth\.json has no checksum.*unsigned=True"):
+        eg.report(folder, formats=["md"])
+    assert eg.report(folder, formats=["md"], unsigned=True)
+    changed = signed(small_json()).replace('"layer": ', '"layer": 1', 1)
+    with pytest.raises(ValueError, match=r"bandwidth\.json is damaged or was changed"):
+        eg.report(write(tmp_path, changed), formats=["md"], unsigned=True)
 
 
 def test_missing_folders_and_unknown_formats_are_named(tmp_path):

@@ -207,10 +207,8 @@ def test_bandwidth_takes_an_sae(monkeypatch):
         model,
         texts.where(group=kept),
         layers=[0, 2],
-        n_prompts=2,
-        max_new_tokens=4,
+        search=eg.SearchDesign(n_prompts=2, max_new_tokens=4, units="residual_norm"),
         n_permutations=9,
-        units="residual_norm",
         sae=sae,
         progress=False,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from empathy_geometry.activations.store_manifest import Manifest, write_new
+from empathy_geometry.activations.store_manifest import Manifest
 from empathy_geometry.foundation.checked_json import dump_checked
 
 MANIFEST = Manifest({"layers": [0, 1], "model": {"name": "m", "dtype": "float32"}}, {"threads": 1}, (4, 3))
@@ -57,10 +57,3 @@ def test_damage(tmp_path: Path, damaged: bytes) -> None:
     with pytest.raises(ValueError, match=r"manifest.json is damaged or half-written"):
         MANIFEST.create(tmp_path)
     assert (tmp_path / "manifest.json").read_bytes() == damaged
-
-
-def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:
-    write_new(tmp_path / "f", "first")
-    write_new(tmp_path / "f", "second")
-    assert (tmp_path / "f").read_text() == "first"
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]

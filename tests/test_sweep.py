@@ -12,7 +12,7 @@ from empathy_geometry.models.loading import is_bridge
 from empathy_geometry.steering import decoding, generation, reading, reference, sweep
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS, unsteered_reference
-from empathy_geometry.steering.search import search_sweep
+from empathy_geometry.steering.search import SearchDesign, search_sweep
 from empathy_geometry.steering.sweep import steering_sweep
 
 PROMPTS = ["abc erI", "the pot", "I walked home"]
@@ -153,12 +153,29 @@ def test_a_search_runs_the_unsteered_model_once(tiny_model, monkeypatch):
         "empathy_geometry.steering.search.unsteered_reference",
         lambda *a, **k: made.append(1) or unsteered_reference(*a, **k),
     )
-    options = {"max_new_tokens": 5, "progress": False}
-    first = search_sweep(tiny_model, direction(), PROMPTS, options=options)
+    options, design = {"progress": False}, SearchDesign(max_new_tokens=5)
+    first = search_sweep(tiny_model, direction(), PROMPTS, design=design, options=options)
     assert made == [1]
     known = unsteered_reference(tiny_model, PROMPTS, max_new_tokens=5)
-    same(first, search_sweep(tiny_model, direction(), PROMPTS, options={**options, "reference": known}))
+    same(first, search_sweep(tiny_model, direction(), PROMPTS, design=design, options={**options, "reference": known}))
     assert made == [1]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda m: search_sweep(m, direction(), PROMPTS, options={"temprature": 1}), TypeError, "mean 'temperature'"),
+        (lambda m: search_sweep(m, direction(), PROMPTS, options={"max_new_tokens": 5}), TypeError, "no setting"),
+        (lambda m: SearchDesign(n_promts=3), TypeError, "did you mean 'n_prompts'"),
+        (lambda m: SearchDesign(n_prompts=2.5), TypeError, "whole number"),
+        (lambda m: SearchDesign(n_prompts=1), ValueError, "n_prompts must be at least 2"),
+        (lambda m: SearchDesign(threshold=1.0), ValueError, "threshold must lie"),
+        (lambda m: SearchDesign(units="metres"), ValueError, "units must be one of"),
+    ],
+)
+def test_settings_of_a_search_are_checked_when_they_are_made(tiny_model, make, error, message):
+    with pytest.raises(error, match=message):
+        make(tiny_model)
 
 
 def test_a_reference_of_something_else_is_refused(tiny_llama):

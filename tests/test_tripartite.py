@@ -9,6 +9,7 @@ from tiny_models import tiny_bridge
 import empathy_geometry as eg
 from empathy_geometry.causal.result import CausalEffect, CausalEffects, CausalVerdict
 from empathy_geometry.causal.specificity import specificity_matrix
+from empathy_geometry.foundation.json_codec import unpack
 from empathy_geometry.studies.tripartite import agreement, causal, planted, study
 from empathy_geometry.studies.tripartite.finding import Section
 from empathy_geometry.studies.tripartite.planted import planted_tripartite
@@ -98,7 +99,7 @@ def test_every_section_resumes_after_a_failure_and_is_computed_once(truth):
     assert again.rows() == result.rows()
     with pytest.raises(ValueError, match=r"another run \(settings.n_permutations: 99 there, 98 now\)"):
         planted_tripartite(folder=folder, **SMALL | {"n_permutations": 98})
-    path = folder / "sections" / "length.json"
+    path = folder / "steps" / "length.json"
     path.write_text(path.read_text().replace("0.9", "0.8", 1))
     with pytest.raises(ValueError, match=r"length.json is damaged"):
         planted_tripartite(folder=folder, **SMALL)
@@ -110,7 +111,7 @@ def test_planted_results_are_marked_everywhere(truth, tmp_path):
     assert all(p.name.startswith("PLANTED_") for p in folder.iterdir())
     saved = json.loads((folder / "PLANTED_tripartite.json").read_text())
     assert (saved["study"], saved["provenance"]["kind"]) == ("tripartite", "planted")
-    assert [Section.from_dict(s).findings for s in saved["sections"]] == [s.findings for s in result.sections]
+    assert [unpack(Section, s).findings for s in saved["sections"]] == [s.findings for s in result.sections]
     text = (folder / "PLANTED_tripartite.md").read_text()
     assert text.startswith("# PLANTED DATA, NOT A MEASUREMENT")
     assert text.count("\n| ") == len(result.findings) + 1
@@ -190,12 +191,12 @@ def test_causal_effects_enter_the_table_as_they_are(model, options, monkeypatch,
 
     monkeypatch.setattr(causal, "causal_effects", answered)
     texts = subset(eg.datasets.empathy_triplets(), 20)
-    arguments = options | {"causal": True, "causal_options": {"n_prompts": 0}}
+    arguments = options | {"causal": True, "causal_design": eg.CausalDesign(n_prompts=0)}
     result = eg.tripartite(model, texts, layer=2, sections=["causal"], **arguments)
     assert asked["directions"]["affective"] == ("affective", "rest")
     assert asked["classes"] == ("affective", "cognitive", "instrumental")
     assert asked["layer"] == asked["n_layers"] - 2  # one block is left to see what the edit does
-    assert asked["rest"]["n_prompts"] == 0
+    assert asked["rest"]["design"].n_prompts == 0
     verdicts = result.verdicts
     assert verdicts["causal cognitive"] == "supported"
     assert verdicts["causal affective"] == "not supported"

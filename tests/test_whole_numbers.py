@@ -9,7 +9,8 @@ import torch
 import empathy_geometry as eg
 from empathy_geometry.causal.readouts import check_readout_layers
 from empathy_geometry.foundation._validation import as_layers, whole_number
-from empathy_geometry.foundation.provenance import write_json
+from empathy_geometry.foundation.checked_json import dump_checked
+from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.steering.token_tracking import check_positions
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -87,7 +88,9 @@ def test_a_callable_position_gives_ints(tiny_llama) -> None:
 
 
 def test_numbers_of_numpy_are_written_as_json(tmp_path) -> None:
-    path = write_json(tmp_path / "a.json", {"n": np.int64(3), "x": np.float32(0.5), "yes": np.bool_(True)})
+    path = write_text(
+        tmp_path / "a.json", dump_checked({"n": np.int64(3), "x": np.float32(0.5), "yes": np.bool_(True)})
+    )
     assert json.loads(path.read_text()) == {"n": 3, "x": 0.5, "yes": True}
     with pytest.raises(TypeError, match="cannot be written as JSON"):
-        write_json(tmp_path / "b.json", {"x": object()})
+        dump_checked({"x": object()})

@@ -21,7 +21,7 @@ from empathy_geometry.activations.store_manifest import Manifest
 from empathy_geometry.activations.store_writer import StoreWriter
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation.provenance import Provenance, package_versions
+from empathy_geometry.foundation.provenance import Provenance, kind_of, package_versions
 from empathy_geometry.models.identity import model_identity, tokenizer_sha256
 from empathy_geometry.models.loading import HookedModel, Site, hook_names, model_device
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -136,6 +136,7 @@ class ExtractionRun:
             )
 
     def _activations(self, values: Tensor, embeddings: Tensor, left_out: Tensor) -> Activations:
+        identity = model_identity(self.model, edits=True)
         return Activations(
             values,
             self.layers,
@@ -147,8 +148,8 @@ class ExtractionRun:
             token_embeddings=embeddings,
             left_out=left_out,
             provenance=Provenance(
-                "measured",
-                model=model_identity(self.model, edits=True),
+                kind_of(identity),
+                model=identity,
                 texts={self.texts.name: self.texts.sha256},
                 settings={
                     **self.settings,

@@ -136,6 +136,18 @@ class Activations:
             raise ValueError(f"each text has {at.shape[1]} vectors ({self.position}); say pos=0..{at.shape[1] - 1}")
         return at[:, pos]
 
+    def only(self, layer: Layer) -> "Activations":
+        """The same rows with one layer, every other field along with it.
+
+        Raises:
+            ValueError: the layer was not extracted.
+        """
+        if layer not in self.layers:
+            raise ValueError(f"layer {layer!r} was not extracted; there are {list(self.layers)}")
+        i = self.layers.index(layer)
+        left_out = None if self.left_out is None else self.left_out[:, [i]]
+        return replace(self, values=self.values[..., [i], :], layers=(layer,), left_out=left_out)
+
     def __getitem__(self, rows: Any) -> "Activations":
         chosen = rows if isinstance(rows, slice) else np.asarray(rows)
         empty = isinstance(chosen, np.ndarray) and chosen.size == 0

@@ -22,7 +22,7 @@ from empathy_geometry.foundation._types import IntArray, Layer, StrArray
 from empathy_geometry.foundation._validation import as_layer, as_layers
 from empathy_geometry.foundation.artefact import ArtefactFile
 from empathy_geometry.foundation.checked_json import load_checked
-from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.saved_texts import texts_from_dict
@@ -78,7 +78,7 @@ class ActivationStore:
         settings = {k: v for k, v in self.identity.items() if k not in ("model", "texts", "versions")}
         settings["tokens_left_out"] = sum(int(shard.described["tokens_left_out"]) for shard in self._shards)
         self.provenance = Provenance(
-            "measured",
+            kind_of(self.identity["model"]),
             model=dict(self.identity["model"]),
             texts={texts.name: texts.sha256},
             settings={**settings, "record": dict(manifest.record)},

@@ -1,15 +1,14 @@
 """What a store of activations is of: everything that must be the same when a run is taken up again."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from empathy_geometry.foundation.artefact import temporary_path
 from empathy_geometry.foundation.checked_json import content_sha256, dump_checked, load_checked
 from empathy_geometry.foundation.differences import differences
+from empathy_geometry.foundation.durable_file import create_text
 from empathy_geometry.models.identity import run_differences
 
 FORMAT = "empathy_geometry.activation_store/2"
@@ -53,7 +52,7 @@ class Manifest:
                 raise ValueError(
                     f"{folder} is not empty and no store (it holds {', '.join(strangers[:5])}); name a new folder"
                 )
-            write_new(path, self._to_json())
+            create_text(path, self._to_json())
         found = Manifest.read(folder)
         found.check_same(self, folder)
         return found
@@ -102,22 +101,3 @@ class Manifest:
             "shard_sizes": list(self.shard_sizes),
         }
         return dump_checked(content, indent=1)
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a file whole under a name that nobody has taken; if another process was faster, its file stays."""
-    temporary = temporary_path(path)
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-        except OSError:  # a file system without hard links
-            if not path.exists():
-                os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,17 +1,16 @@
 """Writing a store of activations, shard by shard, so that a kill at any moment loses one shard at most."""
 
-import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from empathy_geometry.activations.extractor import ShardVectors
-from empathy_geometry.activations.store_manifest import Manifest, write_new
+from empathy_geometry.activations.store_manifest import Manifest
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.artefact import ArtefactFile, save_artefact
 from empathy_geometry.foundation.checked_json import dump_checked
+from empathy_geometry.foundation.durable_file import create_text, remove_leftovers
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.saved_texts import texts_to_dict
 
@@ -65,9 +64,9 @@ class StoreWriter:
     def __init__(self, folder: str | Path, manifest: Manifest, texts: LabeledTexts) -> None:
         self.folder = Path(folder)
         self.manifest = manifest.create(self.folder)
-        _remove_leftovers(self.folder)
+        remove_leftovers(self.folder)
         if not (self.folder / TEXTS_NAME).exists():
-            write_new(self.folder / TEXTS_NAME, dump_checked(texts_to_dict(texts)))
+            create_text(self.folder / TEXTS_NAME, dump_checked(texts_to_dict(texts)))
         self._store = self.manifest.sha256
 
     def has(self, number: int) -> bool:
@@ -121,23 +120,3 @@ def layer_name(layer: Layer) -> str:
 def damaged_shard(path: Path, error: Exception) -> ValueError:
     """The error for a shard that cannot be trusted."""
     return ValueError(f"shard {path.name} of the store at {path.parent} is damaged ({error}); {_ADVICE}")
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Half-written files of processes of this machine that are gone."""
-    for path in folder.glob(".*.partial"):
-        host, _, process = path.name.removesuffix(".partial").rpartition(".")
-        if host.endswith(f".{socket.gethostname()}") and process.isdigit() and not _alive(int(process)):
-            path.unlink(missing_ok=True)
-
-
-def _alive(process: int) -> bool:
-    if os.name == "nt":  # there, signal 0 is no question
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

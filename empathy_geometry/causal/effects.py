@@ -8,6 +8,7 @@ import torch
 from sklearn.base import clone
 from torch import Tensor
 
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.causal.edit_values import (
     BASE,
     READOUTS,
@@ -33,20 +34,16 @@ from empathy_geometry.causal.row_edits import Edit
 from empathy_geometry.causal.verdicts import combine
 from empathy_geometry.causal.written_text import check_prompts, default_prompts, write_and_read
 from empathy_geometry.foundation._types import FloatArray, Layer
-from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.names import as_name
-from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import HookedModel, check_model, hook_name
-from empathy_geometry.steering.hook import UNITS, SteeringHook, Units
-from empathy_geometry.steering.sweep import NEUTRAL_TEXTS
+from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
-__all__ = ["CausalEffect", "CausalEffects", "CausalVerdict", "causal_effects"]
-
-_FEWEST_CONTROLS = 20
+__all__ = ["CausalDesign", "CausalEffect", "CausalEffects", "CausalVerdict", "causal_effects"]
 
 
 def causal_effects(
@@ -57,20 +54,10 @@ def causal_effects(
     layer: Layer | None = None,
     direction_texts: LabeledTexts | None = None,
     prompts: Sequence[str] | None = None,
-    alphas: Sequence[float] = (-0.1, -0.05, 0.05, 0.1),
-    units: Units = "residual_norm",
-    readout_layers: Sequence[int] | None = None,
-    probe: Probe | None = None,
     markers: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType({}),
-    n_markers: int = 20,
     controls: Mapping[str, ConceptDirection] = MappingProxyType({}),
-    n_random: int = 20,
-    n_shuffled: int = 20,
-    n_scenarios: int = 8,
-    n_prompts: int = 6,
-    max_new_tokens: int = 24,
     prompt_baselines: Mapping[str, str] | None = None,
-    neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
+    design: CausalDesign = CausalDesign(),  # noqa: B008 - immutable
     seed: int = 0,
     progress: bool = True,
 ) -> CausalEffects:
@@ -99,22 +86,10 @@ def causal_effects(
         layer: Where to edit; needed for pairs, otherwise that of the directions.
         direction_texts: What given directions were estimated from; scenarios shared with `texts` are left out.
         prompts: User messages that the model answers; None takes held-out scenarios.
-        alphas: Doses, at least one above zero; effects are those of the largest.
-        units: Of alpha: "residual_norm" (the mean norm of the readout texts at the layer, one length for all), "raw",
-            or the direction's own "class_gap" or "sd".
-        readout_layers: Where probes read; None takes four after the edited one.
-        probe: Kind of probe; None is `Probe("logistic")`. "lda" reads well and is a poor witness: it leans on
-            directions that hardly vary in natural text, which any edit moves (it fails on the planted transformer).
         markers: Marker words for and against, by direction, single tokens; chosen from the data for the others.
-        n_markers: How many to choose on each side.
         controls: Further concepts' directions at this layer, shown beside.
-        n_random: Random directions, at least 20.
-        n_shuffled: Directions of shuffled labels; 0 for none, otherwise at least 20.
-        n_scenarios: Test scenarios on which edits run.
-        n_prompts: Prompts to take from held-out scenarios; 0 writes no text.
-        max_new_tokens: Length of the written texts.
         prompt_baselines: Instructions to compare with, by direction; None asks for "a POSITIVE way".
-        neutral_texts: Text on which edits should do no damage.
+        design: Doses, units, readouts, and how many controls, scenarios and prompts.
         seed: Of the division of scenarios and the random directions.
         progress: Show bars (never when the output is not a terminal).
 
@@ -135,17 +110,17 @@ def causal_effects(
         raise TypeError(
             f"texts must be LabeledTexts, got {type(texts).__name__}; try LabeledTexts(texts, labels, groups)"
         )
-    check_choice(units, "units", UNITS)
+    if not isinstance(design, CausalDesign):
+        raise TypeError(f"design must be a CausalDesign, got {type(design).__name__}; try CausalDesign(n_prompts=0)")
     named = _named(directions)
-    doses = _doses(alphas)
-    _check_counts(n_random, n_shuffled, n_scenarios, n_prompts)
+    doses = design.doses
     at = _layer(named, controls, layer)
     hook_name(model, at)
     n_layers = int(model.cfg.n_layers)
     later = (
         default_readout_layers(at, n_layers)
-        if readout_layers is None
-        else check_readout_layers(readout_layers, at, n_layers)
+        if design.readout_layers is None
+        else check_readout_layers(design.readout_layers, at, n_layers)
     )
     for name, control in controls.items():
         if name in named:
@@ -162,12 +137,12 @@ def causal_effects(
         layer=at,
         readout_layers=later,
         direction_texts=direction_texts,
-        units=units,
-        probe=Probe("logistic") if probe is None else clone(probe),
+        units=design.units,
+        probe=Probe("logistic") if design.probe is None else clone(design.probe),
         markers=markers,
-        n_markers=n_markers,
-        n_random=n_random,
-        n_shuffled=n_shuffled,
+        n_markers=design.n_markers,
+        n_random=design.n_random,
+        n_shuffled=design.n_shuffled,
         seed=seed,
         progress=progress,
     )
@@ -175,13 +150,13 @@ def causal_effects(
     asked: tuple[str, ...] = ()
     if prompts is not None:
         asked = check_prompts(prompts, prepared)
-    elif n_prompts:
-        asked = tuple(default_prompts(prepared.split.test, first.negatives, n_prompts))
+    elif design.n_prompts:
+        asked = tuple(default_prompts(prepared.split.test, first.negatives, design.n_prompts))
     others = {name: d.vector for name, d in controls.items()}
     adding = sufficiency_edits(prepared, doses, others)
     removing = {t.name: necessity_edits(t, prepared, others) for t in prepared.targets}
-    values = measure_edits(model, prepared, adding, removing, n_scenarios=n_scenarios, progress=progress)
-    damage = _damage(model, prepared, adding, removing, max(doses), neutral_texts)
+    values = measure_edits(model, prepared, adding, removing, n_scenarios=design.n_scenarios, progress=progress)
+    damage = _damage(model, prepared, adding, removing, max(doses), design.neutral_texts)
     written = None
     if asked:
         instructions = {
@@ -194,7 +169,7 @@ def causal_effects(
             asked,
             _written_edits(prepared, max(doses), others),
             instructions,
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=design.max_new_tokens,
             progress=progress,
         )
     valid = {
@@ -210,14 +185,14 @@ def causal_effects(
     identity = model_identity(model)
     settings = {
         "alphas": list(doses),
-        "units": units,
-        "n_random": n_random,
-        "n_shuffled": n_shuffled,
-        "n_scenarios": n_scenarios,
+        "units": design.units,
+        "n_random": design.n_random,
+        "n_shuffled": design.n_shuffled,
+        "n_scenarios": design.n_scenarios,
         "n_prompts": len(asked),
-        "max_new_tokens": max_new_tokens,
-        "n_markers": n_markers,
-        "probe": " ".join(str(probe or Probe("logistic")).split()),
+        "max_new_tokens": design.max_new_tokens,
+        "n_markers": design.n_markers,
+        "probe": " ".join(str(design.probe or Probe("logistic")).split()),
         "controls": sorted(controls),
         "torch_threads": torch.get_num_threads(),
     }
@@ -233,11 +208,11 @@ def causal_effects(
         layer=at,
         readout_layers=later,
         alphas=doses,
-        units=units,
+        units=design.units,
         lengths={t.name: t.length * max(doses) for t in prepared.targets},
         notes=prepared.notes,
         provenance=Provenance(
-            "planted" if "planted" in identity["name"] else "measured",
+            kind_of(identity),
             model=identity,
             texts={texts.name: texts.sha256},
             seed=seed,
@@ -264,25 +239,6 @@ def _named(
         positive, negative = (str(as_name(c, f"directions[{name!r}]")) for c in given)
         named[name] = positive, negative
     return named
-
-
-def _doses(alphas: Sequence[float]) -> tuple[float, ...]:
-    doses = tuple(sorted({float(a) for a in alphas if a != 0}))
-    if not doses or not np.isfinite(doses).all() or doses[-1] <= 0:
-        raise ValueError(f"alphas must be finite and one of them above zero, got {list(alphas)}")
-    return doses
-
-
-def _check_counts(n_random: int, n_shuffled: int, n_scenarios: int, n_prompts: int) -> None:
-    if n_random < _FEWEST_CONTROLS or (n_shuffled and n_shuffled < _FEWEST_CONTROLS):
-        raise ValueError(
-            f"n_random must be at least {_FEWEST_CONTROLS}, n_shuffled too or 0, got {n_random} and {n_shuffled}: with "
-            f"fewer controls no p can reach 0.05"
-        )
-    if n_scenarios < 4:
-        raise ValueError(f"n_scenarios must be at least 4, so that there is an interval over them, got {n_scenarios}")
-    if n_prompts == 1 or n_prompts < 0:
-        raise ValueError(f"n_prompts must be 0 or at least 2, so that there is an interval over them, got {n_prompts}")
 
 
 def _layer(
@@ -320,8 +276,6 @@ def _damage(
     neutral_texts: Sequence[str],
 ) -> dict[Key, FloatArray]:
     """Change of nats per token of neutral text, [n_texts], by edit."""
-    if isinstance(neutral_texts, str) or len(neutral_texts) < 2:
-        raise ValueError("neutral_texts must be two texts at least, so that there is an interval over them")
     edits: dict[Key, Edit] = {BASE: Edit.nothing(int(model.cfg.d_model))}
     # A key of three is a direction at a dose, one of four a control at the largest.
     edits |= {key: edit for key, edit in adding.items() if len(key) == 4 or key[2] == dose}

@@ -11,6 +11,7 @@ from empathy_geometry.causal.specificity import SpecificityMatrix
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.terminal import printable
 
@@ -163,24 +164,27 @@ class CausalEffects:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        return {
-            "study": "causal effects",
-            "provenance": self.provenance.to_dict(),
-            "verdicts": {name: v.to_dict() for name, v in self.verdicts.items()},
-            "rows": [row.to_dict() for row in self.rows],
-            "doses": {d: {r: dose.to_dict() for r, dose in by.items()} for d, by in self.doses.items()},
-            "specificity": {readout: m.to_dict() for readout, m in self.specificity.items()},
-            "readouts": {d: {r: e.to_dict() for r, e in by.items()} for d, by in self.readouts.items()},
-            "markers": {d: [list(side) for side in sides] for d, sides in self.markers.items()},
-            "texts": {name: list(written) for name, written in self.texts.items()},
-            "prompts": list(self.prompts),
-            "layer": self.layer,
-            "readout_layers": list(self.readout_layers),
-            "alphas": list(self.alphas),
-            "units": self.units,
-            "lengths": dict(self.lengths),
-            "notes": list(self.notes),
-        }
+        described: dict[str, Any] = to_json(
+            {
+                "study": "causal_effects",
+                "provenance": self.provenance.to_dict(),
+                "verdicts": {name: v.to_dict() for name, v in self.verdicts.items()},
+                "rows": [row.to_dict() for row in self.rows],
+                "doses": {d: {r: dose.to_dict() for r, dose in by.items()} for d, by in self.doses.items()},
+                "specificity": {readout: m.to_dict() for readout, m in self.specificity.items()},
+                "readouts": {d: {r: e.to_dict() for r, e in by.items()} for d, by in self.readouts.items()},
+                "markers": {d: [list(side) for side in sides] for d, sides in self.markers.items()},
+                "texts": {name: list(written) for name, written in self.texts.items()},
+                "prompts": list(self.prompts),
+                "layer": self.layer,
+                "readout_layers": list(self.readout_layers),
+                "alphas": list(self.alphas),
+                "units": self.units,
+                "lengths": dict(self.lengths),
+                "notes": list(self.notes),
+            }
+        )
+        return described
 
     def to_frame(self) -> "pd.DataFrame":
         """One row per test, as a pandas DataFrame (pandas must be installed)."""

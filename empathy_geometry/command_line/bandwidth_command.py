@@ -18,13 +18,14 @@ from empathy_geometry.command_line.model_names import folder_name
 from empathy_geometry.command_line.models_in_turn import ModelPlan, in_turn, plan_models
 from empathy_geometry.command_line.run_record import RunRecord
 from empathy_geometry.sae.loading import load_sae
+from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth import measure_bandwidth
 from empathy_geometry.studies.bandwidth_texts import check_pairs, two_classes
 from empathy_geometry.studies.depth_profile import depth_profile
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
-_QUICK: dict[str, Any] = {"n_prompts": 5, "max_new_tokens": 12, "n_permutations": 99}
-_QUICK_PROFILE: dict[str, Any] = {"n_prompts": 3, "max_new_tokens": 8}
+_QUICK: dict[str, Any] = {"search": SearchDesign(n_prompts=5, max_new_tokens=12), "n_permutations": 99}
+_QUICK_PROFILE: dict[str, Any] = {"search": SearchDesign(n_prompts=3, max_new_tokens=8)}
 _QUICK_SCENARIOS, _QUICK_LAYERS = 60, 6
 
 
@@ -143,44 +144,45 @@ def _measure_one(
     table = record.table
     if table is None:
         hooked = model()
-        n_layers = int(hooked.cfg.n_layers)
-        step = max(1, n_layers // _QUICK_LAYERS)
-        console.status(f"measuring {question.positive} - {question.negative} on {len(texts)} texts")
-        result = measure_bandwidth(
-            hooked,
-            texts,
-            control=control,
-            positive=question.positive,
-            negative=question.negative,
-            layer=arguments.layer,
-            layers=_layers(arguments, n_layers, step),
-            position=arguments.position,
-            store=folder / "activations",
-            sae=None if arguments.sae is None else load_sae(*_sae_source(arguments.sae)),
-            seed=arguments.seed,
-            progress=console.progress,
-            **options,
-        )
-        settings = {**result.provenance.settings, "quick": arguments.quick}
-        result = replace(result, provenance=replace(result.provenance, settings=settings))
-        result.save(folder)
-        table = str(result)
-        if result.transfer is not None:
-            table += f"\n\nTransfer between contexts (AUROC)\n{result.transfer}"
-        if arguments.depth_profile:
-            console.status("layer by layer")
-            profile = depth_profile(
+        with record.keeping_count():
+            n_layers = int(hooked.cfg.n_layers)
+            step = max(1, n_layers // _QUICK_LAYERS)
+            console.status(f"measuring {question.positive} - {question.negative} on {len(texts)} texts")
+            result = measure_bandwidth(
                 hooked,
                 texts,
+                control=control,
                 positive=question.positive,
                 negative=question.negative,
+                layer=arguments.layer,
+                layers=_layers(arguments, n_layers, step),
                 position=arguments.position,
+                folder=folder / "kept",
+                sae=None if arguments.sae is None else load_sae(*_sae_source(arguments.sae)),
                 seed=arguments.seed,
                 progress=console.progress,
-                **_QUICK_PROFILE if arguments.quick else {},
+                **options,
             )
-            profile.save(folder)
-            table += f"\n\n{profile}"
+            settings = {**result.provenance.settings, "quick": arguments.quick}
+            result = replace(result, provenance=replace(result.provenance, settings=settings))
+            result.save(folder)
+            table = str(result)
+            if result.transfer is not None:
+                table += f"\n\nTransfer between contexts (AUROC)\n{result.transfer}"
+            if arguments.depth_profile:
+                console.status("layer by layer")
+                profile = depth_profile(
+                    hooked,
+                    texts,
+                    positive=question.positive,
+                    negative=question.negative,
+                    position=arguments.position,
+                    seed=arguments.seed,
+                    progress=console.progress,
+                    **_QUICK_PROFILE if arguments.quick else {},
+                )
+                profile.save(folder)
+                table += f"\n\n{profile}"
         record.finish(table)
     else:
         console.status(f"kept from an earlier run: {folder}")

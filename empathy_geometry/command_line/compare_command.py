@@ -27,7 +27,7 @@ def run_compare(arguments: argparse.Namespace, console: Console) -> int:
             return code
     if not folders:
         raise ValueError("say what to compare: --input with folders of results, or --models to measure first")
-    result = compare(folders, controls=not arguments.no_control_contrast)
+    result = compare(folders, controls=not arguments.no_control_contrast, unsigned=arguments.unsigned)
     folder = result.save(arguments.output)
     stem = "compare" if result.provenance.kind == "measured" else "PLANTED_compare"
     console.result(f"{result}\n\n{stem}.json and {stem}.md are in {folder}/")

@@ -172,6 +172,7 @@ def _compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     _bandwidth_texts(p)
     _run(p)
     p.add_argument("--no-control-contrast", action="store_true", help="do not compare concepts with their controls")
+    _unsigned(p)
 
 
 def _report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -191,6 +192,15 @@ def _report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     p.add_argument("--format", nargs="+", choices=("md", "html", "pdf"), default=["md", "html", "pdf"])
     p.add_argument("--title", help="heading of the report (default: studies and models)")
     p.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    _unsigned(p)
+
+
+def _unsigned(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--unsigned",
+        action="store_true",
+        help="also take result files without a checksum: made by hand, or by a version that wrote none",
+    )
 
 
 def _models(
@@ -294,5 +304,7 @@ def _run(p: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a dry run on data with a known truth; everything it writes is marked PLANTED",
     )
-    group.add_argument("--restart", action="store_true", help="throw away what an earlier run left in --output")
+    group.add_argument(
+        "--restart", action="store_true", help="throw away what an earlier run wrote in --output, and nothing else"
+    )
     group.add_argument("--quiet", action="store_true", help="no progress on standard error")

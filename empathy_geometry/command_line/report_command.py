@@ -6,7 +6,7 @@ from pathlib import Path
 from empathy_geometry.command_line.console import Console
 from empathy_geometry.command_line.exit_codes import DONE
 from empathy_geometry.command_line.model_names import folder_name
-from empathy_geometry.foundation.provenance import write_json
+from empathy_geometry.foundation.durable_file import write_bytes
 from empathy_geometry.foundation.result_file import PLANTED, one_kind
 from empathy_geometry.studies.result_files import find_results
 
@@ -31,7 +31,11 @@ def run_report(arguments: argparse.Namespace, console: Console) -> int:
     """
     from empathy_geometry.report.build import report
 
-    found = {path: r for study in _STUDIES for path, r in find_results(arguments.input, study).items()}
+    found = {
+        path: r
+        for study in _STUDIES
+        for path, r in find_results(arguments.input, study, unsigned=arguments.unsigned).items()
+    }
     if not found:
         raise ValueError(f"no result in {', '.join(arguments.input)}; expected files such as bandwidth.json")
     kind = one_kind(found)
@@ -45,9 +49,10 @@ def run_report(arguments: argparse.Namespace, console: Console) -> int:
             model = folder_name(str(result["provenance"]["model"].get("name", "")) or Path(path).parent.name)
             concept = folder_name(str(result.get("concept", {}).get("name", "")))
             stem = "_".join(part for part in (result["study"], model, concept) if part and part != "model")
-            write_json(target / f"{'' if kind == 'measured' else PLANTED + '_'}{stem}.json", result)
+            # Byte for byte, so that the checksum stays what it was.
+            write_bytes(target / f"{'' if kind == 'measured' else PLANTED + '_'}{stem}.json", Path(path).read_bytes())
     console.status(f"reporting on {len(found)} result(s)")
-    for written in report(target, formats=arguments.format, title=arguments.title):
+    for written in report(target, formats=arguments.format, title=arguments.title, unsigned=arguments.unsigned):
         console.result(str(written))
     return DONE
 

@@ -58,20 +58,21 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
         if table is None:
             hooked = model()
             console.status(f"measuring {', '.join(subject.classes)} on {len(texts)} texts")
-            result = tripartite(
-                hooked,
-                texts,
-                layer=arguments.layer,
-                position=arguments.position,
-                folder=folder / "sections",
-                seed=arguments.seed,
-                progress=console.progress,
-                **asked,
-                **options,
-            )
-            settings = {**result.provenance.settings, "quick": arguments.quick}
-            result = replace(result, provenance=replace(result.provenance, settings=settings))
-            result.save(folder)
+            with record.keeping_count():
+                result = tripartite(
+                    hooked,
+                    texts,
+                    layer=arguments.layer,
+                    position=arguments.position,
+                    folder=folder / "kept",
+                    seed=arguments.seed,
+                    progress=console.progress,
+                    **asked,
+                    **options,
+                )
+                settings = {**result.provenance.settings, "quick": arguments.quick}
+                result = replace(result, provenance=replace(result.provenance, settings=settings))
+                result.save(folder)
             table = str(result)
             record.finish(table)
         else:
@@ -89,7 +90,7 @@ def _planted(arguments: argparse.Namespace, console: Console, output: Path, subj
         classes=subject.classes,
         n_scenarios=20 if arguments.quick else 40,
         n_permutations=99 if arguments.quick else 199,
-        folder=folder / "sections",
+        folder=folder / "kept",
         seed=arguments.seed,
         progress=console.progress,
     )

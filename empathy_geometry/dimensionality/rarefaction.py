@@ -11,6 +11,7 @@ from empathy_geometry.dimensionality.ranks import components_for, entropy_rank
 from empathy_geometry.dimensionality.spectrum import check_differences, gram, second_moment_spectrum, subset
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
 from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 
 if TYPE_CHECKING:
@@ -70,9 +71,8 @@ class Rarefaction:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON; a ratio that is not bounded is None."""
-        fields = asdict(self)
-        fields["participation_ratio"] = [v if np.isfinite(v) else None for v in self.participation_ratio]
-        return fields
+        described: dict[str, Any] = to_json(asdict(self))
+        return described
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each size."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.activations.dominance import dominance_note
 from empathy_geometry.dimensionality.rarefaction import Rarefaction
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Dimensionality:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON; a ratio that is not bounded is None."""
-        finite: dict[str, Any] = _finite(asdict(self))
+        finite: dict[str, Any] = to_json(asdict(self))
         return finite
 
     def to_frame(self) -> "pd.DataFrame":
@@ -113,11 +113,3 @@ class Dimensionality:
                 row |= {"null_value": null.value, "null_low": null.low, "null_high": null.high}
             rows.append(row)
         return pd.DataFrame(rows).set_index("estimator")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -25,6 +25,7 @@ from empathy_geometry.evaluation.selection import Candidate, candidates, fit_and
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -94,20 +95,9 @@ class Evaluation:
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the folds, ready for JSON."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, Estimate):
-                return value.to_dict()
-            if isinstance(value, np.ndarray):
-                return value.tolist()
-            if isinstance(value, Mapping):
-                return {k: plain(v) for k, v in value.items()}
-            if isinstance(value, tuple | list):
-                return [plain(v) for v in value]
-            return value.item() if isinstance(value, np.generic) else value
-
-        return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__ if name != "folds"}
+        """Every field, ready for JSON."""
+        described: dict[str, Any] = to_json({name: getattr(self, name) for name in self.__dataclass_fields__})
+        return described
 
     def estimates(self) -> dict[str, Estimate]:
         """Every estimate by the name it is printed under."""

@@ -1,6 +1,6 @@
 """Is the held-out score more than chance? Labels rearranged as the design allows, the probe refitted every time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
 from empathy_geometry.foundation._validation import as_rng, check_choice
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.splits import Fold
 
@@ -85,7 +86,15 @@ class PermutationTest:
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "layer_null"}
         fields["layer_null_mean"] = self.layer_null.mean(axis=1)
         fields["layers"] = list(self.layers)
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+        described: dict[str, Any] = to_json(fields)
+        return described
+
+    @staticmethod
+    def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields from what `to_dict` gave; `layer_null` then has its mean only, as if from one permutation."""
+        if "layer_null" in content or "layer_null_mean" not in content:
+            return dict(content)
+        return {**content, "layer_null": [[mean] for mean in content["layer_null_mean"]]}
 
     def to_frame(self) -> Any:
         """One row per layer, as a pandas DataFrame (pandas must be installed)."""

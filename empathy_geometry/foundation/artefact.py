@@ -5,8 +5,6 @@ lies, and also when only one tensor of a large file is read.
 """
 
 import hashlib
-import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from empathy_geometry.foundation.checked_json import dump_checked, load_checked
+from empathy_geometry.foundation.durable_file import whole_file
 
 _HEADER_BYTES = 95 * 2**20
 
@@ -95,7 +94,6 @@ def save_artefact(path: str | Path, kind: str, tensors: Mapping[str, Tensor], de
         OSError: it could not be written (a full disk, say); what was there before is untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = dump_checked(
         {
@@ -109,16 +107,11 @@ def save_artefact(path: str | Path, kind: str, tensors: Mapping[str, Tensor], de
             f"the description of {path} takes {len(header) >> 20} MiB, a safetensors header holds 95; for that many "
             f"texts use extract_activations(..., store=PATH)"
         )
-    temporary = temporary_path(path)
-    try:
-        save_file(contiguous, temporary, metadata={_KEY: header})
-        _flush(temporary)
-        os.replace(temporary, path)
-        _flush(path.parent)
-    except SafetensorError as error:
-        raise OSError(f"could not write {path}: {error}; is the disk full?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary:
+        try:
+            save_file(contiguous, temporary, metadata={_KEY: header})
+        except SafetensorError as error:  # its way to say what the system said
+            raise OSError(f"{error}; is the disk full?") from error
     return path
 
 
@@ -133,11 +126,6 @@ def load_artefact(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[
     return {name: file.read(name) for name in file.names}, file.described
 
 
-def temporary_path(path: Path) -> Path:
-    """Where a file is written before it takes its name; says who writes, so that leftovers can be told."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
-
-
 def _format(kind: str) -> str:
     return f"empathy_geometry.{kind}/1"
 
@@ -147,14 +135,3 @@ def _tensor_hash(tensor: Tensor) -> str:
     if tensor.numel():
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Make the operating system write a file, or a folder's list of names, to the disk."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

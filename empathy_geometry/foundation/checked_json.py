@@ -67,17 +67,17 @@ def plain_number(value: object) -> object:
 def dump_checked(content: Mapping[str, Any], *, indent: int | None = None) -> str:
     """JSON with a SHA-256 of its content under the key "sha256".
 
+    Raises:
+        ValueError: a number is not finite, which JSON cannot hold, or there is a key "sha256" already.
+
     Example:
         >>> load_checked(dump_checked({"a": 1}))
         {'a': 1}
     """
-    return json.dumps(
-        {**content, "sha256": content_sha256(content)},
-        indent=indent,
-        ensure_ascii=False,
-        allow_nan=False,
-        default=plain_number,
-    )
+    if "sha256" in content:
+        raise ValueError("content must not have a key 'sha256' of its own: it is where the checksum stands")
+    signed = {**content, "sha256": content_sha256(content)}
+    return json.dumps(signed, indent=indent, ensure_ascii=False, allow_nan=False, default=plain_number)
 
 
 def load_checked(text: str | bytes) -> dict[str, Any]:

@@ -80,5 +80,14 @@ class Estimate:
             >>> Estimate.from_dict(e.to_dict()) == e
             True
         """
-        is_open = content["low"] is not None and content["high"] is None
-        return cls(**{**content, "high": inf if is_open else content["high"]})
+        return cls(**cls.json_fields(content))
+
+    @staticmethod
+    def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields from what JSON held, where an infinite value or upper end is null."""
+        fields = dict(content)
+        if fields.get("low") is not None and fields.get("high", 0.0) is None:
+            fields["high"] = inf
+        if fields.get("value", 0.0) is None:
+            fields["value"] = inf
+        return fields

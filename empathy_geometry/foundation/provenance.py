@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Literal
 
-from empathy_geometry.foundation.checked_json import plain_number
+Kind = Literal["measured", "planted"]
 
 _PACKAGES = (
     "empathy-geometry",
@@ -39,7 +37,7 @@ class Provenance:
         created: UTC time, ISO 8601.
     """
 
-    kind: Literal["measured", "planted"]
+    kind: Kind
     model: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
@@ -59,6 +57,25 @@ class Provenance:
     def from_dict(cls, fields: Mapping[str, Any]) -> "Provenance":
         """The inverse of `to_dict`."""
         return cls(**fields)
+
+
+def kind_of(*origins: Provenance | Mapping[str, Any] | None) -> Kind:
+    """What a result is that comes from these: "planted" if a truth was installed into any of them.
+
+    The one rule, by what an origin says of itself, never by its name.
+
+    Args:
+        origins: Provenances, and identities of models (those into which a truth was planted have "planted": True).
+
+    Example:
+        >>> kind_of({"name": "acme/transplanted-llama"}), kind_of({"name": "x", "planted": True})
+        ('measured', 'planted')
+    """
+    planted = any(
+        origin.kind == "planted" if isinstance(origin, Provenance) else bool(origin and origin.get("planted") is True)
+        for origin in origins
+    )
+    return "planted" if planted else "measured"
 
 
 def package_versions() -> dict[str, str]:
@@ -85,24 +102,3 @@ def hash_texts(texts: Sequence[str]) -> str:
         False
     """
     return hashlib.sha256(json.dumps(list(texts), ensure_ascii=False).encode()).hexdigest()
-
-
-def write_text_atomically(path: str | Path, text: str) -> Path:
-    """Write a file so that a reader sees either the old or the new content, never half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each process, and the permissions of any other new file (mkstemp's would be private).
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
-    """Write JSON atomically, UTF-8, readable, NaN refused (it is not JSON)."""
-    return write_text_atomically(
-        path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=plain_number) + "\n"
-    )

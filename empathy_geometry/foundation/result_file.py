@@ -1,29 +1,23 @@
 """Results of studies as JSON: named and titled by kind, written so that any program can read them, never mixed."""
 
 from collections.abc import Mapping
-from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from empathy_geometry.foundation.checked_json import parse_json
+from empathy_geometry.foundation.checked_json import content_sha256, dump_checked, parse_json
+from empathy_geometry.foundation.durable_file import write_text
+from empathy_geometry.foundation.json_codec import to_json
+from empathy_geometry.foundation.provenance import Kind, package_versions
 
-Kind = Literal["measured", "planted"]
 PLANTED = "PLANTED"
 """First word of every title and file name of a result that is not a measurement."""
 
 
-def jsonable(value: Any) -> Any:
-    """The same with None for every number that JSON cannot hold (not finite).
+FORMAT_VERSION = 1
+"""Of result files; rises when a reader of older files would misread them."""
 
-    Example:
-        >>> jsonable({"a": [1.0, float("inf")]})
-        {'a': [1.0, None]}
-    """
-    if isinstance(value, Mapping):
-        return {key: jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+_MARKS = ("study", "type", "provenance")
+"""Keys by which a result is known; a damaged file has lost at most some of them."""
 
 
 def file_stem(study: str, kind: str) -> str:
@@ -46,22 +40,79 @@ def title(text: str, kind: str) -> str:
     return text if kind == "measured" else f"{PLANTED} DATA, NOT A MEASUREMENT: {text}"
 
 
-def read_result(path: str | Path) -> dict[str, Any]:
-    """One result of a study from its JSON file.
+def write_result(path: str | Path, result: Any) -> Path:
+    """Write what `result.to_dict()` gives, with its type, the versions that wrote it, and a checksum over all of it.
+
+    Args:
+        path: The JSON file.
+        result: Of a study; its content has "study" and "provenance".
+
+    Raises:
+        OSError: it could not be written; what was there before is untouched.
+    """
+    written_by = package_versions().get("empathy-geometry", "unknown")
+    head = {"type": type(result).__name__, "version": {"format": FORMAT_VERSION, "empathy_geometry": written_by}}
+    return write_text(path, dump_checked(head | to_json(result), indent=2) + "\n")
+
+
+def read_result(path: str | Path, *, unsigned: bool = False) -> dict[str, Any]:
+    """One result of a study from its JSON file, its checksum verified.
+
+    Args:
+        path: The file.
+        unsigned: Also take a file without a checksum, made by hand or by a version that wrote none; what it says is
+            then as it stands. One whose checksum does not fit is refused all the same.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not JSON, or not a result of this library (no "study", no provenance with its kind).
+        ValueError: it is damaged, unsigned, of a newer version, or no result of this library (no "study", no
+            provenance with its kind); names the file.
     """
-    content = read_json(path)
-    if not is_result(content):
+    content = verified(read_json(path), path, unsigned=unsigned)
+    if not isinstance(content.get("study"), str):
         raise ValueError(f"{path} is no result of this library: it lacks 'study'")
     provenance = content.get("provenance")
     kind = provenance.get("kind") if isinstance(provenance, dict) else None
     if kind not in ("measured", "planted"):
         raise ValueError(f"{path} must say in provenance.kind whether it is 'measured' or 'planted', got {kind!r}")
-    result: dict[str, Any] = content
-    return result
+    return content
+
+
+def verified(content: Any, path: str | Path, *, unsigned: bool) -> dict[str, Any]:
+    """A result's content without its checksum.
+
+    Args:
+        content: What JSON held.
+        path: What errors call it.
+        unsigned: As in `read_result`.
+
+    Raises:
+        ValueError: no object, without a checksum, or with one that does not fit; or of a newer version.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is no result of this library: it holds no JSON object")
+    if "sha256" not in content:
+        if not unsigned:
+            raise ValueError(
+                f"{path} has no checksum, so that nobody can say whether its numbers are those that were measured; "
+                f"measure again, or say unsigned=True (--unsigned) if you made or trust it"
+            )
+        return dict(content)
+    signed: dict[str, Any] = dict(content)
+    digest = signed.pop("sha256")
+    if digest != content_sha256(signed):
+        raise ValueError(
+            f"{path} is damaged or was changed: its content does not fit its checksum; measure again, or take it out "
+            f"of the folder"
+        )
+    version = signed.get("version")
+    written = version.get("format") if isinstance(version, dict) else None
+    if written != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} is of result format {written!r}, this version of empathy_geometry reads {FORMAT_VERSION}; use the "
+            f"version that wrote it"
+        )
+    return signed
 
 
 def read_json(path: str | Path) -> Any:
@@ -78,8 +129,8 @@ def read_json(path: str | Path) -> Any:
 
 
 def is_result(content: object) -> bool:
-    """Whether what a JSON file holds says of which study it is."""
-    return isinstance(content, dict) and "study" in content
+    """Whether what a JSON file holds is, or was before it was damaged, a result of a study."""
+    return isinstance(content, dict) and any(mark in content for mark in _MARKS)
 
 
 def one_kind(results: Mapping[str, Mapping[str, Any]]) -> Kind:

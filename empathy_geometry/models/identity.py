@@ -84,6 +84,8 @@ def model_identity(model: HookedModel, *, edits: bool = False) -> dict[str, Any]
     off = known_difference(model)
     if off is not None:
         identity["differs_from_hugging_face"] = off
+    if getattr(model.cfg, "planted", False) is True:  # set by `planted_model`; see `provenance.kind_of`
+        identity["planted"] = True
     content = {
         **_fingerprints(modules),
         "config": _configs(model),

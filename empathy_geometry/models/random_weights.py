@@ -50,6 +50,8 @@ def randomise_weights(model: HookedModel | str | Path = EMBEDDED_NAME, seed: int
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         fresh = _fresh_bridge(trained, name) if is_bridge(trained) else _fresh_hooked_transformer(trained, name)
+    if getattr(trained.cfg, "planted", False) is True:  # with other weights it is no real model either
+        fresh.cfg.planted = True
     fresh.eval()
     for parameter in fresh.parameters():
         parameter.requires_grad_(False)

@@ -1,15 +1,14 @@
 """What every demonstration returns: numbers, a table, a figure, and whether the data were planted or measured."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.terminal import printable
 
@@ -65,7 +64,8 @@ class Demonstration(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        described: dict[str, Any] = to_json({f.name: getattr(self, f.name) for f in fields(self)})  # type: ignore[arg-type]
+        return described
 
 
 def origin(activations: Activations | None, seed: int, settings: Mapping[str, Any]) -> Provenance:
@@ -94,19 +94,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     return "-" if value is None else str(value)
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(v) for v in value]
-    return value

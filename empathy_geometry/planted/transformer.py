@@ -84,7 +84,7 @@ class PlantedTruth:
 def planted_model(*, seed: int = 0) -> tuple[Any, PlantedTruth]:
     """The model as a TransformerBridge, and the truth about it.
 
-    Its name begins with "planted", so that results know that they are not measured on a real model.
+    Its configuration says `planted`, so that results know that they are not measured on a real model.
 
     Args:
         seed: Of the basis in which everything is written, and of the noise.
@@ -122,6 +122,7 @@ def planted_model(*, seed: int = 0) -> tuple[Any, PlantedTruth]:
             NAME, hf_model=hf, tokenizer=tokenizer, device="cpu", dtype=torch.float32
         )
     model.eval()
+    model.cfg.planted = True
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model, _truth(model, basis, vocabulary)

@@ -1,6 +1,7 @@
 """The one style of every figure: palette, axes, legend. Nothing here touches pyplot or global settings."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ def axes_or_new(ax: "Axes | None", *, width: float = 6.4, height: float = 4.6) -
     ax.tick_params(colors=INK, labelsize=SMALL)
     ax.set_axisbelow(True)
     return ax
+
+
+def png_bytes(figure: Any, *, dpi: int = 150) -> bytes:
+    """A figure as the content of a PNG file on white."""
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=dpi, facecolor="white")
+    return stream.getvalue()
 
 
 def title(ax: Any, text: str) -> None:

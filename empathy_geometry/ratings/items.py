@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from empathy_geometry.foundation.artefact import temporary_path
 from empathy_geometry.foundation.checked_json import dump_checked, load_checked
+from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.foundation.names import check_text
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -92,11 +92,7 @@ class Key:
                 for item in self.items
             ],
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_path(path)
-        temporary.write_text(dump_checked(content, indent=1), encoding="utf-8")
-        temporary.replace(path)
-        return path
+        return write_text(path, dump_checked(content, indent=1))
 
     @classmethod
     def load(cls, path: str | Path) -> "Key":

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import numpy as np
 
 from empathy_geometry.foundation.csv_cells import inert_cell
+from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.foundation.names import check_text, is_missing
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.ratings.items import Item, Key, Source, rows_of
@@ -95,16 +96,15 @@ def export_rating_sheet(
     n_rows = sum(len(item.sources) for item in items)
     identity = json.dumps([question, low, high, [[i.id, i.text, i.prompt] for i in items]])
     sheet = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    folder.mkdir(parents=True, exist_ok=True)
     forms, tables = [], []
     for number, (rater, stem) in enumerate(zip(raters, stems, strict=True)):
         order = np.random.default_rng([seed, 1, number]).permutation(len(items))
         shown = [items[i] for i in order]
         tables.append(folder / f"{stem}.csv")
         # With a byte order mark, by which spreadsheet programs know UTF-8.
-        tables[-1].write_text(_table(sheet, rater, shown), encoding="utf-8-sig", newline="")
+        write_text(tables[-1], "\ufeff" + _table(sheet, rater, shown))
         forms.append(folder / f"{stem}.html")
-        forms[-1].write_text(_form(sheet, rater, shown, question, (low, high), ends), encoding="utf-8")
+        write_text(forms[-1], _form(sheet, rater, shown, question, (low, high), ends))
     Key(sheet, question, (low, high), tuple(items)).save(key_path)
     return RatingSheet(tuple(forms), tuple(tables), key_path, len(items), n_rows - len(items))
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from empathy_geometry.foundation._validation import check_choice
-from empathy_geometry.foundation.artefact import temporary_path
-from empathy_geometry.foundation.provenance import write_text_atomically
+from empathy_geometry.foundation.durable_file import write_bytes, write_text
 from empathy_geometry.foundation.result_file import PLANTED
 from empathy_geometry.report.assemble import assemble
 from empathy_geometry.report.document import Document
@@ -20,7 +19,11 @@ Format = Literal["md", "html", "pdf"]
 
 
 def report(
-    folder: str | Path, *, formats: Sequence[Format] = ("md", "html", "pdf"), title: str | None = None
+    folder: str | Path,
+    *,
+    formats: Sequence[Format] = ("md", "html", "pdf"),
+    title: str | None = None,
+    unsigned: bool = False,
 ) -> list[Path]:
     """Write a report of every result in a folder, from its JSON files alone.
 
@@ -31,29 +34,30 @@ def report(
         folder: Where a study's `.save(folder)` wrote.
         formats: Which to write.
         title: Heading; None names the studies and the model.
+        unsigned: Also report on results without a checksum: made by hand, or by a version that wrote none.
 
     Returns:
         The files that were written, in the order of `formats`.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: no result in it, a damaged one, or planted beside measured ones (their files are named).
+        ValueError: no result in it, a damaged or unsigned one, or planted beside measured ones (their files are named).
         ImportError: a package of the extra "report" is missing.
     """
     for name in formats:
         check_choice(name, "formats", ("md", "html", "pdf"))
     folder = Path(folder)
-    document = assemble(read_folder(folder), title=title)
+    document = assemble(read_folder(folder, unsigned=unsigned), title=title)
     drawings = Drawings(planted=document.planted)
     written = []
     for name in dict.fromkeys(formats):
         path = folder / f"{PLANTED + '_' if document.planted else ''}report.{name}"
         if name == "md":
-            write_text_atomically(path, markdown_report(document, _figures(document, drawings, folder), folder))
+            write_text(path, markdown_report(document, _figures(document, drawings, folder), folder))
         elif name == "html":
-            write_text_atomically(path, html_report(document, drawings))
+            write_text(path, html_report(document, drawings))
         else:
-            _write_bytes(path, pdf_report(document, drawings))
+            write_bytes(path, pdf_report(document, drawings))
         written.append(path)
     return written
 
@@ -65,16 +69,6 @@ def _figures(document: Document, drawings: Drawings, folder: Path) -> dict[tuple
         for picture in part.pictures:
             mark = f"{PLANTED}_" if document.planted and not part.key.startswith(PLANTED) else ""
             path = folder / "figures" / f"{mark}{part.key}_{picture.name}.png"
-            path.parent.mkdir(exist_ok=True)
-            _write_bytes(path, drawings.png(picture))
+            write_bytes(path, drawings.png(picture))
             paths[part.key, picture.name] = path
     return paths
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    temporary = temporary_path(path)
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
 """Figures as files: PNG for Markdown and PDF, SVG that follows the page's colours for HTML."""
 
 import re
-from io import BytesIO, StringIO
+from io import StringIO
 from typing import Any
 
 from empathy_geometry.foundation.result_file import PLANTED
-from empathy_geometry.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE
+from empathy_geometry.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, png_bytes
 from empathy_geometry.report.document import Picture
 
 DPI = 160
@@ -30,9 +30,7 @@ class Drawings:
     def png(self, picture: Picture) -> bytes:
         """A figure as PNG on white, of `DPI`."""
         if picture not in self._pngs:
-            stream = BytesIO()
-            self._figure(picture).savefig(stream, format="png", dpi=DPI, facecolor="white")
-            self._pngs[picture] = stream.getvalue()
+            self._pngs[picture] = png_bytes(self._figure(picture), dpi=DPI)
         return self._pngs[picture]
 
     def svg(self, picture: Picture, prefix: str) -> str:

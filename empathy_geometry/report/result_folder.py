@@ -37,20 +37,27 @@ class SavedStudy:
         return bool(self.provenance["kind"] == "planted")
 
 
-def read_folder(folder: str | Path) -> tuple[SavedStudy, ...]:
+def read_folder(folder: str | Path, *, unsigned: bool = False) -> tuple[SavedStudy, ...]:
     """Every result that lies directly in a folder, by file name.
 
-    JSON files that are no results (no "study" in them) are passed over.
+    JSON files that are no results (with neither "study" nor "type" nor "provenance" in them) are passed over.
+
+    Args:
+        folder: Where.
+        unsigned: Also read results without a checksum; see `read_result`.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: a damaged file, a result without provenance, no result at all, or planted beside measured.
+        ValueError: a damaged or unsigned file, a result without provenance, no result at all, or planted beside
+            measured.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; give the folder that a study's .save(folder) wrote")
     studies = [
-        SavedStudy(path, read_result(path)) for path in sorted(folder.glob("*.json")) if is_result(read_json(path))
+        SavedStudy(path, read_result(path, unsigned=unsigned))
+        for path in sorted(folder.glob("*.json"))
+        if is_result(read_json(path))
     ]
     if not studies:
         raise ValueError(

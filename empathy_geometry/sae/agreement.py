@@ -12,7 +12,7 @@ from empathy_geometry.evaluation.metrics import auroc_excess
 from empathy_geometry.foundation._types import LabelsLike, Layer
 from empathy_geometry.foundation._validation import as_groups, as_names, class_name
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.identity import identity_differences
 from empathy_geometry.models.loading import HookedModel
@@ -28,7 +28,6 @@ from empathy_geometry.sae.reference_counts import reference_counts
 from empathy_geometry.sae.sparse_probing import SPARSITIES, SparseProbing, sparse_probing
 from empathy_geometry.sae.stability import FeatureStability, feature_stability
 from empathy_geometry.sae.subspace_agreement import SubspaceAgreement, agreement_with_concept
-from empathy_geometry.sae.training_report import is_planted_model
 from empathy_geometry.sae.verdict import few, judge
 
 _CONTROL_DRAWS = 99
@@ -188,7 +187,7 @@ def _of_subspace(sae: SparseAutoencoder, subspace: Subspace, n_features: int, n_
         reason=reason,
         notes=("features were chosen by their alignment with the subspace; the null chose likewise",),
         provenance=Provenance(
-            "planted" if sae.is_planted else "measured",
+            "planted" if sae.is_planted else kind_of(subspace.model),
             model=subspace.model,
             seed=seed,
             settings={"subspace": subspace.method},
@@ -326,7 +325,7 @@ def _described(sae: SparseAutoencoder) -> dict[str, Any]:
 
 def _provenance(sae: SparseAutoencoder, acts: Activations, seed: int, settings: dict[str, Any]) -> Provenance:
     given = acts.provenance
-    planted = sae.is_planted or (given is not None and (given.kind == "planted" or is_planted_model(given.model)))
+    planted = sae.is_planted or kind_of(given, None if given is None else given.model) == "planted"
     return Provenance(
         "planted" if planted else "measured",
         model={} if given is None else given.model,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.reconstruction import Reconstruction
@@ -141,26 +142,29 @@ class SaeAgreement:
         training = None
         if self.training is not None:
             training = {k: v for k, v in self.training.to_dict().items() if k != "text_hashes"}
-        return {
-            "study": "sae_agreement",
-            "provenance": self.provenance.to_dict(),
-            "sae": dict(self.sae),
-            "positive": self.positive,
-            "negative": self.negative,
-            "layer": self.layer,
-            "agreements": {name: a.to_dict() for name, a in self.agreements.items()},
-            "controls": {name: a.to_dict() for name, a in self.controls.items()},
-            "probing": None if self.probing is None else self.probing.to_dict(),
-            "untrained_probing": None if self.untrained_probing is None else self.untrained_probing.to_dict(),
-            "over_untrained": {str(k): e.to_dict() for k, e in self.over_untrained.items()},
-            "quality": None if self.quality is None else self.quality.to_dict(),
-            "training": training,
-            "stability": None if self.stability is None else self.stability.to_dict(),
-            "reference": None if self.reference is None else self.reference.to_dict(),
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "notes": list(self.notes),
-        }
+        described: dict[str, Any] = to_json(
+            {
+                "study": "sae_agreement",
+                "provenance": self.provenance.to_dict(),
+                "sae": dict(self.sae),
+                "positive": self.positive,
+                "negative": self.negative,
+                "layer": self.layer,
+                "agreements": {name: a.to_dict() for name, a in self.agreements.items()},
+                "controls": {name: a.to_dict() for name, a in self.controls.items()},
+                "probing": None if self.probing is None else self.probing.to_dict(),
+                "untrained_probing": None if self.untrained_probing is None else self.untrained_probing.to_dict(),
+                "over_untrained": {str(k): e.to_dict() for k, e in self.over_untrained.items()},
+                "quality": None if self.quality is None else self.quality.to_dict(),
+                "training": training,
+                "stability": None if self.stability is None else self.stability.to_dict(),
+                "reference": None if self.reference is None else self.reference.to_dict(),
+                "verdict": self.verdict,
+                "reason": self.reason,
+                "notes": list(self.notes),
+            }
+        )
+        return described
 
     def to_frame(self) -> "pd.DataFrame":
         """The table as a pandas DataFrame (pandas must be installed)."""

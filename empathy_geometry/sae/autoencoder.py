@@ -1,6 +1,7 @@
 """A sparse autoencoder as this library uses one, whoever trained it."""
 
-import os
+import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation.provenance import write_json
+from empathy_geometry.foundation.checked_json import dump_checked
+from empathy_geometry.foundation.durable_file import whole_file, write_text
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.hook_places import Place, hook_of_place, place_of_hook, same_place
 from empathy_geometry.sae.row_normalisation import (
@@ -25,6 +28,7 @@ from empathy_geometry.sae.row_normalisation import (
 from empathy_geometry.sae.training_report import TrainingReport
 
 REPORT_FILE = "training_report.json"
+REPORT_FORMAT = "empathy_geometry.training_report/2"
 _BYTES_AT_ONCE = 2**26
 
 
@@ -89,6 +93,11 @@ class SparseAutoencoder:
     def d_model(self) -> int:
         """Width of the rows that it reads."""
         return int(self.decoder.shape[1])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the decoder, by which one SAE is told from another."""
+        return hashlib.sha256(self.decoder.contiguous().numpy().tobytes()).hexdigest()
 
     @property
     def is_planted(self) -> bool:
@@ -172,13 +181,16 @@ class SparseAutoencoder:
         if self.sae is None:
             raise ValueError(f"{self.name} did not come from SAELens, so that it cannot be written in its format")
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.training is not None:
-            write_json(folder / REPORT_FILE, self.training.to_dict())
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as part:
+        with tempfile.TemporaryDirectory() as part:
             # The configuration goes last: a folder with one is whole.
-            for path in sorted(map(Path, self.sae.save_model(part)), key=lambda p: p.suffix == ".json"):
-                os.replace(path, folder / path.name)
+            written = sorted(map(Path, self.sae.save_model(part)), key=lambda p: p.suffix == ".json")
+            if self.training is not None:
+                files = {path.name: file_sha256(path) for path in written}
+                content = {"format": REPORT_FORMAT, "files": files, "report": to_json(self.training)}
+                write_text(folder / REPORT_FILE, dump_checked(content, indent=1))
+            for path in written:
+                with whole_file(folder / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
         return folder
 
 
@@ -242,6 +254,15 @@ def _check_row_by_row(lens: Any, architecture: str) -> None:
             f"a {architecture} SAE in training chooses its features across a batch, so that a row's features depend on "
             f"its neighbours; save it with save_inference_model(folder) and take load_sae(folder)"
         )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def layer_of(sae: SparseAutoencoder) -> Layer | None:

@@ -3,11 +3,19 @@
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
-from empathy_geometry.foundation.checked_json import parse_json
-from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder
+from empathy_geometry.foundation.checked_json import load_checked
+from empathy_geometry.foundation.json_codec import unpack
+from empathy_geometry.sae.autoencoder import (
+    REPORT_FILE,
+    REPORT_FORMAT,
+    SparseAutoencoder,
+    as_autoencoder,
+    file_sha256,
+)
 from empathy_geometry.sae.lens import sae_lens
 from empathy_geometry.sae.training_report import TrainingReport
 
@@ -63,16 +71,35 @@ def _from_folder(folder: Path, device: str) -> SparseAutoencoder:
     lens = sae_lens()
     if not (folder / WEIGHTS_FILE).is_file():
         raise FileNotFoundError(f"{folder} lacks {WEIGHTS_FILE}, which belongs beside {CONFIG_FILE}")
+    report = _report(folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             loaded = lens.SAE.load_from_disk(folder, device=device)
-        report = folder / REPORT_FILE
-        training = None
-        if report.is_file():
-            training = TrainingReport.from_dict(parse_json(report.read_bytes(), REPORT_FILE))
+        training = None if report is None else unpack(TrainingReport, report)
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{folder} is damaged or not in SAELens's format ({type(error).__name__}: {error}); save it again"
         ) from error
     return replace(as_autoencoder(loaded, folder.name), training=training)
+
+
+def _report(folder: Path) -> dict[str, Any] | None:
+    """How an SAE that was trained here was trained, after a look at whether its files are those that were written."""
+    path = folder / REPORT_FILE
+    if not path.is_file():
+        return None
+    try:
+        content = load_checked(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); train again") from error
+    if content.get("format") != REPORT_FORMAT:
+        raise ValueError(
+            f"{path} is of format {content.get('format')!r}, this version reads {REPORT_FORMAT!r}; train again, or use "
+            f"the version that wrote it"
+        )
+    changed = [name for name, digest in content["files"].items() if file_sha256(folder / name) != digest]
+    if changed:
+        raise ValueError(f"{folder} is damaged: {', '.join(changed)} does not fit the checksum in {REPORT_FILE}")
+    report: dict[str, Any] = content["report"]
+    return report

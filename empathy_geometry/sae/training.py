@@ -13,7 +13,7 @@ from torch import Tensor
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.checked_json import content_sha256
-from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.models.loading import HookedModel, Site
 from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder
 from empathy_geometry.sae.hook_places import hook_of_place
@@ -22,7 +22,7 @@ from empathy_geometry.sae.loading import CONFIG_FILE, load_sae
 from empathy_geometry.sae.reconstruction import reconstruction
 from empathy_geometry.sae.token_activations import TokenActivations, token_activations
 from empathy_geometry.sae.training_loop import TrainingLoop
-from empathy_geometry.sae.training_report import TrainingReport, is_planted_model
+from empathy_geometry.sae.training_report import TrainingReport
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 Architecture = Literal["topk", "batchtopk", "standard"]
@@ -207,7 +207,7 @@ def train_on_tokens(
         dead=int(silent.sum()),
         seconds=loop.seconds,
         provenance=Provenance(
-            "measured" if tokens.model and not is_planted_model(tokens.model) else "planted",
+            kind_of(tokens.model) if tokens.model else "planted",
             model=tokens.model,
             texts=tokens.texts,
             seed=seed,

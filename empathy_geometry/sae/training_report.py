@@ -1,22 +1,11 @@
 """What a sparse autoencoder was trained on, and how well it reconstructs texts that it has not seen."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from empathy_geometry.foundation.provenance import Provenance, hash_texts
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.labeled_texts import LabeledTexts
-
-
-def is_planted_model(model: Mapping[str, Any]) -> bool:
-    """Whether an identity is that of a model into which a truth was planted: its name begins so.
-
-    Example:
-        >>> is_planted_model({"name": "planted-transformer"}), is_planted_model({"name": "smollm2"})
-        (True, False)
-    """
-    return str(model.get("name", "")).lower().startswith("planted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +62,3 @@ class TrainingReport:
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
         return asdict(self) | {"provenance": self.provenance.to_dict(), "text_hashes": list(self.text_hashes)}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "TrainingReport":
-        """The inverse of `to_dict`.
-
-        Raises:
-            TypeError: a field is missing or unknown.
-        """
-        return cls(
-            **{
-                **fields,
-                "provenance": Provenance.from_dict(fields["provenance"]),
-                "text_hashes": tuple(fields["text_hashes"]),
-            }
-        )

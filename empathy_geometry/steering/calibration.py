@@ -12,6 +12,7 @@ from empathy_geometry.evaluation.metrics import auroc
 from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, Seed
 from empathy_geometry.foundation._validation import as_rng, check_choice
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.steering.coherence import Coherence, CoherencePart, coherence_of
@@ -63,9 +64,9 @@ class Calibration:
             "separation": self.separation.to_dict(),
             "quantile": self.quantile,
             "reseeds": self.reseeds.tolist(),
-            "shuffled": _without_nan(self.shuffled),
+            "shuffled": to_json(self.shuffled),
             "reseed_parts": {name: part.tolist() for name, part in self.reseed_parts.items()},
-            "shuffled_parts": {name: _without_nan(part) for name, part in self.shuffled_parts.items()},
+            "shuffled_parts": {name: to_json(part) for name, part in self.shuffled_parts.items()},
             "temperature": self.temperature,
             "max_new_tokens": self.max_new_tokens,
             "shuffle": self.shuffle,
@@ -254,7 +255,3 @@ def _another_order(units: Sequence[Any], generator: np.random.Generator) -> list
         order = [int(j) for j in generator.permutation(len(units))]
         if [units[j] for j in order] != list(units):
             return order
-
-
-def _without_nan(values: FloatArray) -> list[list[float | None]]:
-    return [[None if np.isnan(x) else float(x) for x in row] for row in values]

@@ -11,6 +11,7 @@ from scipy.stats import binom
 from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, IntArray
 from empathy_geometry.foundation._validation import as_float_array, check_choice
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.steering.sweep import SteeringSweep
 
@@ -60,8 +61,8 @@ class Crossings:
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON; an infinite upper end is null."""
         return {
-            "intervals": _finite(self.intervals),
-            "cells": _finite(self.cells),
+            "intervals": to_json(self.intervals),
+            "cells": to_json(self.cells),
             "masses": self.masses.tolist(),
             "median": self.median.to_dict(),
             "units": self.units,
@@ -310,7 +311,3 @@ def _quantile(cells: FloatArray, masses: FloatArray, share: float) -> tuple[floa
         return float(low), "right"
     before = cumulative[k] - masses[k]
     return float(low + (high - low) * min(max((share - before) / masses[k], 0.0), 1.0)), None
-
-
-def _finite(intervals: FloatArray) -> list[list[float | None]]:
-    return [[float(x) if np.isfinite(x) else None for x in row] for row in intervals]

@@ -1,14 +1,17 @@
 """A grid of alphas that brackets the point where text breaks, found on the model itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation.settings import Settings, check_count, check_names
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel
-from empathy_geometry.steering.hook import SteeringHook, Units
+from empathy_geometry.steering.hook import UNITS, SteeringHook, Units
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
 from empathy_geometry.steering.reference import unsteered_reference
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
@@ -18,36 +21,88 @@ COARSE = (0.04, 0.08, 0.16, 0.32, 0.64)
 
 _SHARED = ("max_new_tokens", "chat", "temperature", "rng", "neutral_texts")
 
+OPTIONS = (
+    "operation",
+    "target",
+    "layers",
+    "positions",
+    "chat",
+    "temperature",
+    "rng",
+    "neutral_texts",
+    "parts",
+    "reference",
+    "progress",
+)
+"""Arguments of `steering_sweep` that a search hands on."""
+
+
+@dataclass(frozen=True)
+class SearchDesign(Settings):
+    """How far a direction is steered in search of the point where text breaks.
+
+    Attributes:
+        units: Unit of alpha.
+        threshold: Coherence below which text counts as broken.
+        n_prompts: Prompts to steer, where a study chooses them.
+        max_new_tokens: Length of the steered continuations.
+        n_fine: Alphas to add inside each bracket of the coarse grid.
+
+    Raises:
+        TypeError: a name that is no setting, or a count that is no whole number.
+        ValueError: an unknown unit, a threshold outside (0, 1), or too small a count.
+
+    Example:
+        >>> SearchDesign(n_prompts=4).threshold
+        0.7
+    """
+
+    units: Units = "class_gap"
+    threshold: float = DEFAULT_THRESHOLD
+    n_prompts: int = 8
+    max_new_tokens: int = 24
+    n_fine: int = 3
+
+    def __post_init__(self) -> None:
+        check_choice(self.units, "units", UNITS)
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must lie strictly between 0 and 1, got {self.threshold}")
+        for name, least in (("n_prompts", 2), ("max_new_tokens", 1), ("n_fine", 1)):
+            check_count(getattr(self, name), name, least)
+
 
 def search_sweep(
     model: HookedModel,
     direction: ConceptDirection,
     prompts: Sequence[str],
     *,
-    units: Units = "class_gap",
+    design: SearchDesign = SearchDesign(),
     signs: Sequence[int] = (1, -1),
-    threshold: float = DEFAULT_THRESHOLD,
-    n_fine: int = 3,
     options: Mapping[str, Any] = MappingProxyType({}),
+    keep: Callable[[str, Callable[[], SteeringSweep]], SteeringSweep] = lambda _, make: make(),
 ) -> SteeringSweep:
     """A coarse sweep over the sizes that the residual stream itself suggests, then a fine one around the crossing.
 
     Class gaps differ by orders of magnitude between concepts, layers and models, so no fixed grid in them serves; a
-    grid in residual norms does, and is expressed in `units`.
+    grid in residual norms does, and is expressed in the unit that is asked for.
 
     Args:
         model: What to steer.
         direction: Along what; needs the scale "residual_norm" and that of `units`.
         prompts: User messages.
-        units: Unit of the result.
+        design: Unit of the result, threshold, length of the texts, alphas to add inside each bracket.
         signs: Which sides.
-        threshold: Coherence at which text counts as broken.
-        n_fine: Alphas to add inside each bracket.
         options: Further arguments of `steering_sweep`; with a `reference` the unsteered model is not run again.
+        keep: Called with the name of each grid, "coarse" and "fine", and what sweeps it; a study that keeps its steps
+            gives back the sweep that it has.
 
     Raises:
+        TypeError: an option that `steering_sweep` does not have.
         ValueError: the direction lacks a scale.
     """
+    check_names(options, OPTIONS, "steering_sweep")
+    options = {**options, "max_new_tokens": design.max_new_tokens}
+    units, threshold = design.units, design.threshold
     if "residual_norm" not in direction.scales:
         raise ValueError("the direction has no scale 'residual_norm'; make it from activations, or call steering_sweep")
     length = SteeringHook(direction, layers=options.get("layers"), units=units).unit_length
@@ -55,9 +110,8 @@ def search_sweep(
     if options.get("reference") is None:
         shared = {name: options[name] for name in _SHARED if name in options}
         options = {**options, "reference": unsteered_reference(model, prompts, **shared)}
-    sweep = steering_sweep(
-        model, direction, prompts, [s * c * unit for s in signs for c in COARSE], units=units, **options
-    )
+    coarse = [s * c * unit for s in signs for c in COARSE]
+    sweep = keep("coarse", lambda: steering_sweep(model, direction, prompts, coarse, units=units, **options))
     fine: list[float] = []
     for sign in signs:
         side = np.sort(np.abs(sweep.alphas[(sign * sweep.alphas) >= 0]))
@@ -67,5 +121,5 @@ def search_sweep(
             continue
         above = int(np.searchsorted(side, estimate.value))
         low, high = side[max(above - 1, 0)], side[min(above, len(side) - 1)]
-        fine += [sign * float(a) for a in np.linspace(low, high, n_fine + 2)[1:-1]]
-    return sweep + steering_sweep(model, direction, prompts, fine, units=units, **options)
+        fine += [sign * float(a) for a in np.linspace(low, high, design.n_fine + 2)[1:-1]]
+    return sweep + keep("fine", lambda: steering_sweep(model, direction, prompts, fine, units=units, **options))

@@ -1,7 +1,7 @@
 """Bandwidth of a concept in a model: how many dimensions it takes x how far it can be steered, with controls."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,18 +17,19 @@ from empathy_geometry.evaluation.transfer import TransferMatrix, transfer_matrix
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.json_codec import to_json
+from empathy_geometry.foundation.provenance import Provenance, kind_of, package_versions
 from empathy_geometry.foundation.result_file import title
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.sae.agreement_result import SaeAgreement
-from empathy_geometry.steering.hook import Units
 from empathy_geometry.steering.random_directions import random_controls
-from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
+from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.reference import unsteered_reference
-from empathy_geometry.steering.search import search_sweep
+from empathy_geometry.steering.search import SearchDesign, search_sweep
+from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.studies.bandwidth_factors import BandwidthFactors, measure_factors
 from empathy_geometry.studies.bandwidth_texts import (
     check_pairs,
@@ -37,8 +38,8 @@ from empathy_geometry.studies.bandwidth_texts import (
     steering_prompts,
     two_classes,
 )
-from empathy_geometry.studies.result_files import kind_of
 from empathy_geometry.studies.sae_step import agreement_step, check_sae
+from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 _FEWEST_FOR_TRANSFER = 4
@@ -138,21 +139,29 @@ class Bandwidth:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        return {
-            "study": "bandwidth",
-            "provenance": self.provenance.to_dict(),
-            "layer": self.layer,
-            "layer_choice": self.layer_choice,
-            "concept": self.concept.to_dict(),
-            "control": None if self.control is None else self.control.to_dict(),
-            "evaluation": self.evaluation.to_dict(),
-            "permutation": self.permutation.to_dict(),
-            "transfer": None if self.transfer is None else self.transfer.to_dict(),
-            "random_directions": {name: e.to_dict() for name, e in self.random.items()},
-            "sae": None if self.sae is None else self.sae.to_dict(),
-            "notes": list(self.notes),
-            "scenarios": list(self.scenarios),
-        }
+        described: dict[str, Any] = to_json(
+            {
+                "study": "bandwidth",
+                "provenance": self.provenance.to_dict(),
+                "layer": self.layer,
+                "layer_choice": self.layer_choice,
+                "concept": self.concept.to_dict(),
+                "control": None if self.control is None else self.control.to_dict(),
+                "evaluation": self.evaluation.to_dict(),
+                "permutation": self.permutation.to_dict(),
+                "transfer": None if self.transfer is None else self.transfer.to_dict(),
+                "random_directions": {name: e.to_dict() for name, e in self.random.items()},
+                "sae": None if self.sae is None else self.sae.to_dict(),
+                "notes": list(self.notes),
+                "scenarios": list(self.scenarios),
+            }
+        )
+        return described
+
+    @staticmethod
+    def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields from what `to_dict` gave."""
+        return {**content, "random": content.get("random_directions", content.get("random"))}
 
     def save(self, folder: str | Path) -> Path:
         """Write bandwidth.json, bandwidth.md and figures as PNG to a folder (matplotlib is needed for figures)."""
@@ -172,14 +181,11 @@ def measure_bandwidth(
     layers: Literal["all"] | Sequence[Layer] = "all",
     position: Position = "response_mean",
     probe: Probe | None = None,
-    units: Units = "class_gap",
-    threshold: float = DEFAULT_THRESHOLD,
-    n_prompts: int = 8,
-    max_new_tokens: int = 24,
+    search: SearchDesign = SearchDesign(),  # noqa: B008 - immutable
     n_permutations: int = 500,
     n_random: int = 1,
     sae: object | None = None,
-    store: str | Path | None = None,
+    folder: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Bandwidth:
@@ -201,16 +207,15 @@ def measure_bandwidth(
         layers: Layers that compete.
         position: Which tokens are read.
         probe: None is `Probe("logistic")`.
-        units: Unit of alpha.
-        threshold: Coherence below which text counts as broken.
-        n_prompts: Prompts to steer, neutral messages from held-out scenarios spread over the contexts.
-        max_new_tokens: Length of the steered continuations.
+        search: Unit of alpha, threshold, prompts (neutral messages from held-out scenarios spread over the contexts)
+            and length of the steered texts.
         n_permutations: Of the permutation test.
         n_random: Random directions of each kind.
         sae: A sparse autoencoder of this model, from `load_sae`, `train_sae` or SAELens; agreement is measured at its
             own layer. None leaves the step out.
-        store: Folder to keep the activations of `texts` in, so that a second run, or one that was interrupted, reads
-            them instead of computing them; see `extract_activations`.
+        folder: Where activations and finished steps (probe, permutation test, each sweep, ...) are kept. A call with
+            the same arguments takes up what is there, after an interruption too; one with other arguments, texts or
+            weights is refused.
         seed: Of every random choice.
         progress: Show bars (never when the output is not a terminal).
 
@@ -218,50 +223,93 @@ def measure_bandwidth(
         A `Bandwidth`; print it for the table, `.save(folder)` for JSON, Markdown and figures.
 
     Raises:
-        ValueError: not exactly two classes, a scenario that lacks one, too few scenarios, or an SAE of another model.
+        ValueError: not exactly two classes, a scenario that lacks one, too few scenarios, an SAE of another model, or a
+            folder that holds another run.
 
     Source: Santarcangelo (2026) for the quantity; docs/methods.md for each estimator.
     """
     check_model(model)
+    if not isinstance(search, SearchDesign):
+        raise TypeError(f"search must be a SearchDesign, got {type(search).__name__}; try SearchDesign(n_prompts=4)")
     autoencoder = None if sae is None else check_sae(sae, model)
     positive, negative = two_classes(texts, positive, negative)
     check_pairs(texts, positive, negative)
     if control is not None:
         check_pairs(control, *two_classes(control, None, None))
-    prompts, held_out = steering_prompts(texts, negative, n_prompts, seed)
-    acts = _activations(model, texts, layers, position, store, progress)
+    prompts, held_out = steering_prompts(texts, negative, search.n_prompts, seed)
     probe = Probe("logistic") if probe is None else probe
-    evaluation = cross_validate(probe, acts, positive=positive, negative=negative, seed=seed)
-    test = permutation_test(
-        probe,
-        acts,
-        rng=seed,
-        n_permutations=n_permutations,
-        positive=positive,
-        negative=negative,
-        fold_seed=seed,
-        progress=progress,
+    settings = {
+        "position": position_name(position),
+        "probe": " ".join(str(probe).split()),
+        **search.to_dict(),
+        "n_permutations": n_permutations,
+        "n_random": n_random,
+        "layers": layers if layers == "all" else list(layers),
+    }
+    identity = model_identity(model)
+    kind = kind_of(identity)
+    hashes = {texts.name: texts.sha256} | ({} if control is None else {control.name: control.sha256})
+    place = None if folder is None else Path(folder)
+    steps = StepStore(
+        place,
+        {
+            "kind": kind,
+            # What changes the last bits at most does not keep a run from being taken up.
+            "model": {k: v for k, v in identity.items() if k != "device"},
+            "texts": texts.sha256,
+            "control": None if control is None else control.sha256,
+            "classes": [positive, negative],
+            "layer": layer,
+            "settings": settings,
+            "sae": None if autoencoder is None else autoencoder.sha256,
+            "seed": seed,
+            "versions": package_versions(),
+        },
+    )
+    acts = _activations(model, texts, layers, position, place, "activations", progress)
+    evaluation = steps.keep(
+        "evaluation",
+        Evaluation,
+        lambda: cross_validate(probe, acts, positive=positive, negative=negative, seed=seed),
+    )
+    test = steps.keep(
+        "permutation test",
+        PermutationTest,
+        lambda: permutation_test(
+            probe,
+            acts,
+            rng=seed,
+            n_permutations=n_permutations,
+            positive=positive,
+            negative=negative,
+            fold_seed=seed,
+            progress=progress,
+        ),
     )
     at = most_chosen(evaluation.chosen_layers) if layer == "nested" else layer
     agreement = None
     if autoencoder is not None:
-        agreement = agreement_step(
-            autoencoder,
-            model,
-            texts,
-            acts,
-            positive=positive,
-            negative=negative,
-            layer=at,
-            position=position,
-            seed=seed,
-            progress=progress,
+        agreement = steps.keep(
+            "SAE agreement",
+            SaeAgreement,
+            lambda: agreement_step(
+                autoencoder,
+                model,
+                texts,
+                acts,
+                positive=positive,
+                negative=negative,
+                layer=at,
+                position=position,
+                seed=seed,
+                progress=progress,
+            ),
         )
     # The unsteered model writes once for all directions.
-    reference = unsteered_reference(model, prompts, max_new_tokens=max_new_tokens)
-    options = {"max_new_tokens": max_new_tokens, "progress": progress, "reference": reference}
+    reference = unsteered_reference(model, prompts, max_new_tokens=search.max_new_tokens)
+    options = {"progress": progress, "reference": reference}
 
-    def factors(read: Activations, up: str, down: str) -> BandwidthFactors:
+    def factors(name: str, read: Activations, up: str, down: str) -> BandwidthFactors:
         return measure_factors(
             model,
             read,
@@ -270,19 +318,19 @@ def measure_bandwidth(
             layer=at,
             prompts=prompts,
             prompt_names=held_out,
-            units=units,
-            threshold=threshold,
+            search=search,
             options=options,
             seed=seed,
+            keep=lambda step, kind, make: steps.keep(f"{name}, {step}", kind, make),
         )
 
-    concept = factors(acts, positive, negative)
+    concept = factors("concept", acts, positive, negative)
     controlled = None
     notes: list[str] = []
     if control is not None:
-        control_acts = extract_activations(model, control, layers=[at], position=position, progress=progress)
+        control_acts = _activations(model, control, [at], position, place, "control activations", progress)
         try:
-            controlled = factors(control_acts, *two_classes(control, None, None))
+            controlled = factors("control", control_acts, *two_classes(control, None, None))
         except ValueError as error:  # the layer was chosen for the concept; the control may have no direction there
             notes.append(f"no control: {error}")
     training = acts[np.flatnonzero(~np.isin(acts.groups, held_out))]
@@ -290,31 +338,30 @@ def measure_bandwidth(
     for name, direction in random_controls(
         concept.direction, training, positive=positive, negative=negative, layer=at, n_each=n_random, seed=seed
     ).items():
-        sweep = search_sweep(model, direction, prompts, units=units, signs=(1,), threshold=threshold, options=options)
-        randoms[name] = steering_range(sweep, threshold=threshold, rng=seed)
+        sweep = search_sweep(
+            model,
+            direction,
+            prompts,
+            design=search,
+            signs=(1,),
+            options=options,
+            keep=lambda step, make, name=name: steps.keep(f"{name}, {step}", SteeringSweep, make),  # type: ignore[misc]
+        )
+        randoms[name] = steering_range(sweep, threshold=search.threshold, rng=seed)
     transfer = None
     fewest = fewest_scenarios(texts)
     if fewest >= _FEWEST_FOR_TRANSFER:
-        single = replace(acts, values=acts.values[..., [acts.layers.index(at)], :], layers=(at,))
+        single = acts.only(at)
         try:
-            transfer = transfer_matrix(
-                probe, single, positive=positive, negative=negative, n_splits=min(5, fewest), seed=seed
+            transfer = steps.keep(
+                "transfer",
+                TransferMatrix,
+                lambda: transfer_matrix(
+                    probe, single, positive=positive, negative=negative, n_splits=min(5, fewest), seed=seed
+                ),
             )
         except ValueError as error:  # where nothing is read, as in a model with random weights, nothing transfers
             notes.append(f"no transfer: {error}")
-    settings = {
-        "position": position_name(position),
-        "probe": " ".join(str(probe).split()),
-        "units": units,
-        "threshold": threshold,
-        "n_prompts": n_prompts,
-        "max_new_tokens": max_new_tokens,
-        "n_permutations": n_permutations,
-        "n_random": n_random,
-        "layers": layers if layers == "all" else list(layers),
-        "torch_threads": torch.get_num_threads(),
-    }
-    hashes = {texts.name: texts.sha256} | ({} if control is None else {control.name: control.sha256})
     return Bandwidth(
         concept=concept,
         control=controlled,
@@ -327,7 +374,13 @@ def measure_bandwidth(
         sae=agreement,
         notes=tuple(notes),
         scenarios=tuple(np.unique(acts.groups[np.isin(acts.labels, [positive, negative])]).tolist()),
-        provenance=Provenance(kind_of(model), model=model_identity(model), texts=hashes, seed=seed, settings=settings),
+        provenance=Provenance(
+            kind,
+            model=identity,
+            texts=hashes,
+            seed=seed,
+            settings=settings | {"torch_threads": torch.get_num_threads()},
+        ),
     )
 
 
@@ -336,12 +389,13 @@ def _activations(
     texts: LabeledTexts,
     layers: Literal["all"] | Sequence[Layer],
     position: Position,
-    store: str | Path | None,
+    folder: Path | None,
+    name: str,
     progress: bool,
 ) -> Activations:
-    if store is None:
+    if folder is None:
         return extract_activations(model, texts, layers=layers, position=position, progress=progress)
-    kept = extract_activations(model, texts, layers=layers, position=position, progress=progress, store=store)
+    kept = extract_activations(model, texts, layers=layers, position=position, progress=progress, store=folder / name)
     return kept.activations()
 
 

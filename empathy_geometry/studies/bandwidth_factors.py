@@ -1,8 +1,8 @@
 """Dimensionality and steering range of one concept, and their product."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -10,16 +10,24 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality import Dimensionality, dimensionality_of_activations
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.result_file import jsonable
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
-from empathy_geometry.steering.hook import Units
 from empathy_geometry.steering.range import steering_range
-from empathy_geometry.steering.search import search_sweep
+from empathy_geometry.steering.search import SearchDesign, search_sweep
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.studies.bandwidth_interval import Replicates, joint_product, leave_out
 from empathy_geometry.studies.bandwidth_texts import FEWEST_SCENARIOS
+
+T = TypeVar("T")
+
+
+class Keep(Protocol):
+    """How a study keeps a finished step: `StepStore.keep`, or nothing but making it."""
+
+    def __call__(self, name: str, kind: type[T], make: Callable[[], T], /) -> T:
+        """The step of this name, made unless it is kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +67,11 @@ class BandwidthFactors:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON; numbers that are not finite are None."""
-        d = self.direction
-        described: dict[str, Any] = jsonable(
+        described: dict[str, Any] = to_json(
             {
                 "name": self.name,
                 "dimensionality": self.dimensionality.to_dict(),
-                "direction": {
-                    "method": d.method,
-                    "layer": d.layer,
-                    "norm": d.norm,
-                    "scales": dict(d.scales),
-                    "quality": None if d.quality is None else d.quality.to_dict(),
-                },
+                "direction": self.direction,
                 "threshold": self.threshold,
                 "range_positive": self.range_positive.to_dict(),
                 "range_negative": self.range_negative.to_dict(),
@@ -94,10 +95,10 @@ def measure_factors(
     layer: Layer,
     prompts: Sequence[str],
     prompt_names: Sequence[str],
-    units: Units,
-    threshold: float,
+    search: SearchDesign,
     options: Mapping[str, Any],
     seed: int,
+    keep: Keep = lambda _, __, make: make(),
 ) -> BandwidthFactors:
     """Dimensionality on all scenarios, then a direction without the prompts' scenarios, steered on the prompts.
 
@@ -109,18 +110,24 @@ def measure_factors(
         layer: Where.
         prompts: Messages to steer.
         prompt_names: Scenario of each prompt, whether or not it is among those of `acts`.
-        units: Unit of alpha.
-        threshold: Coherence below which text counts as broken.
+        search: How far to steer.
         options: Further arguments of `steering_sweep`.
         seed: Of blocks and resampling.
+        keep: Takes the name of a step, the class of what it gives, and what makes it; gives what an earlier run kept,
+            or makes it.
 
     Raises:
         ValueError: the concept has no direction here, so that alpha cannot be counted in `units`.
     """
+    units, threshold = search.units, search.threshold
     # The null of neutral-minus-neutral differences takes two neutral rows for each difference.
     null: Literal["neutral"] | None = "neutral" if (acts.labels == negative).sum() >= 2 * FEWEST_SCENARIOS else None
-    measured = dimensionality_of_activations(
-        acts, positive=positive, negative=negative, layer=layer, null=null, rng=seed
+    measured = keep(
+        "dimensionality",
+        Dimensionality,
+        lambda: dimensionality_of_activations(
+            acts, positive=positive, negative=negative, layer=layer, null=null, rng=seed
+        ),
     )
     training = acts[np.flatnonzero(~np.isin(acts.groups, list(prompt_names)))]
     direction = ConceptDirection.from_activations(training, positive=positive, negative=negative, layer=layer)
@@ -130,7 +137,14 @@ def measure_factors(
             f"scenarios is not positive, so the concept has no direction here. Try another layer, or "
             f"units='residual_norm'"
         )
-    sweep = search_sweep(model, direction, prompts, units=units, threshold=threshold, options=options)
+    sweep = search_sweep(
+        model,
+        direction,
+        prompts,
+        design=search,
+        options=options,
+        keep=lambda grid, make: keep(f"{grid} sweep", SteeringSweep, make),
+    )
     up = steering_range(sweep, threshold=threshold, sign=1, rng=seed)
     down = steering_range(sweep, threshold=threshold, sign=-1, rng=seed)
     replicates = leave_out(

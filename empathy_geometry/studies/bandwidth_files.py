@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from empathy_geometry.foundation.provenance import write_json, write_text_atomically
-from empathy_geometry.foundation.result_file import file_stem, title
+from empathy_geometry.foundation.durable_file import write_bytes, write_text
+from empathy_geometry.foundation.result_file import file_stem, title, write_result
 from empathy_geometry.plots import (
     coherence_curve,
     layer_emergence,
@@ -39,12 +39,12 @@ def save_bandwidth(result: "Bandwidth", folder: str | Path) -> Path:
     """
     folder, kind = Path(folder), result.provenance.kind
     stem = file_stem("bandwidth", kind)
-    write_json(folder / f"{stem}.json", result.to_dict())
+    write_result(folder / f"{stem}.json", result)
     pictures = _pictures(result)
     drawings = Drawings(planted=kind == "planted")
     for picture in pictures:
-        (folder / f"{file_stem(picture.name, kind)}.png").write_bytes(drawings.png(picture))
-    write_text_atomically(folder / f"{stem}.md", markdown(result, [file_stem(p.name, kind) for p in pictures]))
+        write_bytes(folder / f"{file_stem(picture.name, kind)}.png", drawings.png(picture))
+    write_text(folder / f"{stem}.md", markdown(result, [file_stem(p.name, kind) for p in pictures]))
     needs: dict[Format, str] = {"html": "jinja2", "pdf": "fpdf"}
     report(folder, formats=[name for name, package in needs.items() if find_spec(package) is not None])
     return folder

@@ -21,6 +21,7 @@ from empathy_geometry.dimensionality.spectrum import gram, subset
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import jackknife_interval
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.geometry.direction_quality import measure_scales
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.steering.range import crossing
@@ -55,16 +56,8 @@ class Replicates:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON; what is not finite is None."""
-
-        def plain(values: FloatArray) -> list[float | None]:
-            return [float(v) if np.isfinite(v) else None for v in values]
-
-        return {
-            "blocks": [list(names) for names in self.blocks],
-            "dimensionality": plain(self.dimensionality),
-            "steering_range": plain(self.steering_range),
-            "correlation": self.correlation,
-        }
+        described: dict[str, Any] = to_json({**self.__dict__, "correlation": self.correlation})
+        return described
 
 
 def scenario_blocks(

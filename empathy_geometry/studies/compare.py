@@ -13,8 +13,9 @@ from scipy.stats import t as student
 from empathy_geometry.evaluation.nulls import holm
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.foundation.result_file import jsonable, one_kind, title
+from empathy_geometry.foundation.result_file import one_kind, title, verified
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.studies.bandwidth import Bandwidth
 from empathy_geometry.studies.compare_entries import QUANTITIES, Entry, Measured, Scale, entries_of
@@ -110,7 +111,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        described: dict[str, Any] = jsonable(
+        described: dict[str, Any] = to_json(
             {
                 "study": "compare",
                 "provenance": self.provenance.to_dict(),
@@ -141,6 +142,7 @@ def compare(
     *,
     controls: bool = True,
     level: float = 0.95,
+    unsigned: bool = False,
 ) -> Comparison:
     """Compare bandwidth results of any number of models or concepts, pair by pair.
 
@@ -153,9 +155,11 @@ def compare(
             else they are named by model (and by concept where that differs).
         controls: Compare each concept with its control concept as well.
         level: Coverage of the intervals.
+        unsigned: Also compare files without a checksum: made by hand, or by a version that wrote none.
 
     Raises:
-        ValueError: fewer than two results, planted and measured ones together, or other units of alpha.
+        ValueError: fewer than two results, planted and measured ones together, other units of alpha, or a
+            damaged or unsigned file.
         FileNotFoundError: a folder does not exist.
 
     Source: Busing et al. (1999), Statistics and Computing 9, for the grouped jackknife; Holm (1979).
@@ -165,7 +169,7 @@ def compare(
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level}; try 0.95")
-    found = _read(results)
+    found = _read(results, unsigned)
     kind = one_kind(found)
     entries = [entry for name, result in found.items() for entry in entries_of(name, result, controls=controls)]
     if len(entries) < 2:
@@ -203,21 +207,21 @@ def compare(
     )
 
 
-def _read(results: Any) -> dict[str, dict[str, Any]]:
+def _read(results: Any, unsigned: bool) -> dict[str, dict[str, Any]]:
     """Every result as JSON by a name of its own."""
     if isinstance(results, Mapping) and "study" not in results:
-        return {str(n): r.to_dict() if isinstance(r, Bandwidth) else dict(r) for n, r in results.items()}
+        return {str(n): _content(r, str(n)) for n, r in results.items()}
     if isinstance(results, str | Path | Bandwidth | Mapping):
         results = [results]
     plain: list[dict[str, Any]] = []
     for item in results:
         if isinstance(item, str | Path):
-            there = find_results([item], "bandwidth")
+            there = find_results([item], "bandwidth", unsigned=unsigned)
             if not there:
                 raise ValueError(f"{item} holds no bandwidth.json; run the bandwidth study with --output {item} first")
             plain += there.values()
         else:
-            plain.append(item.to_dict() if isinstance(item, Bandwidth) else dict(item))
+            plain.append(_content(item, "a result"))
     wrong = [r.get("study") for r in plain if r.get("study") != "bandwidth"]
     if wrong:
         raise ValueError(f"compare takes bandwidth results, got one of the study {wrong[0]!r}")
@@ -225,6 +229,11 @@ def _read(results: Any) -> dict[str, dict[str, Any]]:
     names = [m if models.count(m) == 1 else f"{m}: {r['concept']['name']}" for m, r in zip(models, plain, strict=True)]
     unique = [n if names.count(n) == 1 else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
     return dict(zip(unique, plain, strict=True))
+
+
+def _content(result: Bandwidth | Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a result says; JSON that brings its checksum must fit it."""
+    return result.to_dict() if isinstance(result, Bandwidth) else verified(dict(result), name, unsigned=True)
 
 
 def _is_asked(a: Entry, b: Entry) -> bool:

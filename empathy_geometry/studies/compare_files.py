@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from empathy_geometry.foundation.provenance import write_json, write_text_atomically
-from empathy_geometry.foundation.result_file import file_stem, title
+from empathy_geometry.foundation.durable_file import write_text
+from empathy_geometry.foundation.result_file import file_stem, title, write_result
 
 if TYPE_CHECKING:
     from empathy_geometry.studies.compare import Comparison
@@ -20,8 +20,8 @@ def save_comparison(result: "Comparison", folder: str | Path) -> Path:
     """
     folder, kind = Path(folder), result.provenance.kind
     stem = file_stem("compare", kind)
-    write_json(folder / f"{stem}.json", result.to_dict())
-    write_text_atomically(folder / f"{stem}.md", markdown(result))
+    write_result(folder / f"{stem}.json", result)
+    write_text(folder / f"{stem}.md", markdown(result))
     return folder
 
 

@@ -1,7 +1,7 @@
 """Bandwidth over depth: what can be read, in how many dimensions, and how far can be steered, layer by layer."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,20 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.durable_file import write_bytes, write_text
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
-from empathy_geometry.foundation.result_file import file_stem, jsonable, title
+from empathy_geometry.foundation.json_codec import to_json
+from empathy_geometry.foundation.provenance import Provenance, kind_of
+from empathy_geometry.foundation.result_file import file_stem, title, write_result
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import HookedModel, check_model, hook_names
-from empathy_geometry.steering.hook import Units
-from empathy_geometry.steering.range import DEFAULT_THRESHOLD
+from empathy_geometry.plots.style import png_bytes
+from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth_factors import measure_factors
 from empathy_geometry.studies.bandwidth_texts import check_pairs, steering_prompts, two_classes
-from empathy_geometry.studies.result_files import kind_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class DepthProfile:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        described: dict[str, Any] = jsonable(
+        described: dict[str, Any] = to_json(
             {
                 "study": "depth_profile",
                 "provenance": self.provenance.to_dict(),
@@ -173,13 +174,13 @@ class DepthProfile:
     def save(self, folder: str | Path) -> Path:
         """Write depth_profile.json, .md and .png to a folder (matplotlib is needed for the figure)."""
         folder, stem = Path(folder), file_stem("depth_profile", self.provenance.kind)
-        write_json(folder / f"{stem}.json", self.to_dict())
+        write_result(folder / f"{stem}.json", self)
         heading = "# " + title(f"Bandwidth of {self.name} over depth", self.provenance.kind)
         table = [f"| {' | '.join(_COLUMNS)} |", "|" + "---|" * len(_COLUMNS)]
         table += [f"| {' | '.join(row)} |" for row in self.rows()]
-        write_text_atomically(folder / f"{stem}.md", "\n".join([heading, "", *table, ""]))
+        write_text(folder / f"{stem}.md", "\n".join([heading, "", *table, ""]))
         figure: Any = self.plot().figure
-        figure.savefig(folder / f"{stem}.png", dpi=150)
+        write_bytes(folder / f"{stem}.png", png_bytes(figure))
         return folder
 
 
@@ -192,10 +193,7 @@ def depth_profile(
     negative: str | None = None,
     position: Position = "response_mean",
     probe: Probe | None = None,
-    units: Units = "class_gap",
-    threshold: float = DEFAULT_THRESHOLD,
-    n_prompts: int = 4,
-    max_new_tokens: int = 16,
+    search: SearchDesign = SearchDesign(n_prompts=4, max_new_tokens=16),  # noqa: B008 - immutable
     seed: int = 0,
     progress: bool = True,
 ) -> DepthProfile:
@@ -213,10 +211,7 @@ def depth_profile(
         negative: The neutral class; None takes the other one.
         position: Which tokens are read.
         probe: None is `Probe("logistic")`.
-        units: Unit of alpha.
-        threshold: Coherence below which text counts as broken.
-        n_prompts: Prompts to steer.
-        max_new_tokens: Length of the steered continuations.
+        search: Unit of alpha, threshold, prompts and length of the steered texts.
         seed: Of every random choice.
         progress: Show bars (never when the output is not a terminal).
 
@@ -227,6 +222,8 @@ def depth_profile(
         >>> profile = depth_profile(model, texts, layers=[4, 12, 20, 28])  # doctest: +SKIP
     """
     check_model(model)
+    if not isinstance(search, SearchDesign):
+        raise TypeError(f"search must be a SearchDesign, got {type(search).__name__}; try SearchDesign(n_prompts=4)")
     n_layers = int(model.cfg.n_layers)
     chosen = list(range(n_layers)) if layers is None else list(layers)
     if layers is None and n_layers > _LAYERS:
@@ -235,12 +232,12 @@ def depth_profile(
     positive, negative = two_classes(texts, positive, negative)
     texts = texts.where(label=[positive, negative])
     check_pairs(texts, positive, negative)
-    prompts, names = steering_prompts(texts, negative, n_prompts, seed)
+    prompts, names = steering_prompts(texts, negative, search.n_prompts, seed)
     acts = extract_activations(model, texts, layers=chosen, position=position, progress=progress)
     probe = Probe("logistic") if probe is None else probe
     points = []
     for layer in sorted(chosen, key=lambda item: -1 if item == "embed" else int(item)):
-        single = replace(acts, values=acts.values[..., [acts.layers.index(layer)], :], layers=(layer,))
+        single = acts.only(layer)
         evaluation = cross_validate(probe, single, positive=positive, negative=negative, seed=seed)
         try:
             f = measure_factors(
@@ -251,9 +248,8 @@ def depth_profile(
                 layer=layer,
                 prompts=prompts,
                 prompt_names=names,
-                units=units,
-                threshold=threshold,
-                options={"max_new_tokens": max_new_tokens, "progress": progress},
+                search=search,
+                options={"progress": progress},
                 seed=seed,
             )
         except ValueError as error:  # no direction here: what the profile is there to show
@@ -275,20 +271,18 @@ def depth_profile(
     settings = {
         "position": position_name(position),
         "probe": " ".join(str(probe).split()),
-        "units": units,
-        "threshold": threshold,
-        "n_prompts": n_prompts,
-        "max_new_tokens": max_new_tokens,
+        **search.to_dict(),
         "layers": chosen,
         "torch_threads": torch.get_num_threads(),
     }
+    identity = model_identity(model)
     return DepthProfile(
         f"{positive} - {negative}",
         tuple(points),
-        units,
+        search.units,
         Provenance(
-            kind_of(model),
-            model=model_identity(model),
+            kind_of(identity),
+            model=identity,
             texts={texts.name: texts.sha256},
             seed=seed,
             settings=settings,

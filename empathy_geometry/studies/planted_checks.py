@@ -8,6 +8,7 @@ import torch
 from scipy.stats import norm
 
 from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.causal.effects import causal_effects
 from empathy_geometry.dimensionality import dimensionality_of_activations
 from empathy_geometry.evaluation.cross_validation import cross_validate
@@ -157,9 +158,7 @@ def causal_checks(seed: int) -> list[Check]:
         {name: truth.directions[name] for name in names},
         planted_texts(40, seed=seed),
         markers=dict.fromkeys(names, truth.markers["first"]),
-        n_scenarios=8,
-        n_prompts=0,
-        neutral_texts=planted_neutral_texts(),
+        design=CausalDesign(n_prompts=0, neutral_texts=planted_neutral_texts()),
         seed=seed,
         progress=False,
     )

@@ -8,9 +8,12 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from empathy_geometry.foundation.provenance import Provenance, write_json, write_text_atomically
-from empathy_geometry.foundation.result_file import file_stem, jsonable, title
+from empathy_geometry.foundation.durable_file import write_text
+from empathy_geometry.foundation.json_codec import to_json
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.result_file import file_stem, title, write_result
 from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
 from empathy_geometry.studies.planted_checks import PARTS, Check
 
@@ -56,7 +59,7 @@ class PlantedRun:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        described: dict[str, Any] = jsonable(
+        described: dict[str, Any] = to_json(
             {
                 "study": "planted",
                 "provenance": self.provenance.to_dict(),
@@ -75,11 +78,11 @@ class PlantedRun:
     def save(self, folder: str | Path) -> Path:
         """Write PLANTED_planted.json and PLANTED_planted.md."""
         folder, stem = Path(folder), file_stem("planted", "planted")
-        write_json(folder / f"{stem}.json", self.to_dict())
+        write_result(folder / f"{stem}.json", self)
         table = [f"| {' | '.join(_COLUMNS)} |", "|" + "---|" * len(_COLUMNS)]
         table += [f"| {' | '.join(row)} |" for row in self.rows()]
         heading = "# " + title("What was planted and what was found", "planted")
-        write_text_atomically(folder / f"{stem}.md", "\n".join([heading, "", *table, ""]))
+        write_text(folder / f"{stem}.md", "\n".join([heading, "", *table, ""]))
         return folder
 
 
@@ -135,8 +138,7 @@ def planted_bandwidth(
         control=texts.where(label=["second", "neutral"]),
         positive="first",
         negative="neutral",
-        n_prompts=8,
-        max_new_tokens=12,
+        search=SearchDesign(max_new_tokens=12),
         n_permutations=199,
         seed=seed,
         progress=progress,

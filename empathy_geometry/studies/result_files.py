@@ -1,24 +1,23 @@
-"""Results of studies in folders, and what kind the results of a model are."""
+"""Results of studies in folders."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from empathy_geometry.foundation.result_file import Kind, file_stem, read_result
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.foundation.result_file import file_stem, read_result
 
 
-def kind_of(model: HookedModel) -> Kind:
-    """What results of this model are: "planted" if its name begins with "planted" (a truth was installed into it)."""
-    return "planted" if str(model.cfg.model_name).lower().startswith("planted") else "measured"
-
-
-def find_results(folders: Iterable[str | Path], study: str) -> dict[str, dict[str, Any]]:
+def find_results(folders: Iterable[str | Path], study: str, *, unsigned: bool = False) -> dict[str, dict[str, Any]]:
     """All results of one study in and below folders (or files), by path.
+
+    Args:
+        folders: Where.
+        study: Its name.
+        unsigned: Also results without a checksum; see `read_result`.
 
     Raises:
         FileNotFoundError: a folder does not exist.
-        ValueError: a file of that name that is no result.
+        ValueError: a file of that name that is damaged, unsigned or no result.
     """
     found = {}
     for folder in map(Path, folders):
@@ -27,7 +26,7 @@ def find_results(folders: Iterable[str | Path], study: str) -> dict[str, dict[st
         names = (f"{file_stem(study, 'measured')}.json", f"{file_stem(study, 'planted')}.json")
         files = [folder] if folder.is_file() else sorted(p for name in names for p in folder.rglob(name))
         for file in files:
-            result = read_result(file)
+            result = read_result(file, unsigned=unsigned)
             if result["study"] == study:
                 found[str(file)] = result
     return found

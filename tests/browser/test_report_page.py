@@ -1,13 +1,12 @@
 """The HTML report in a real browser: headless Chromium, no network, every control used as a reader would."""
 
-import json
 import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from small_result import HOSTILE, readable_json
+from small_result import HOSTILE, readable_json, signed
 
 import empathy_geometry as eg
 
@@ -26,7 +25,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    (folder / "bandwidth.json").write_text(json.dumps(readable_json()))
+    (folder / "bandwidth.json").write_text(signed(readable_json()))
     (path,) = eg.report(folder, formats=["html"])
     return Path(path).as_uri()
 

@@ -1,10 +1,10 @@
 """Do the directions of the classes drive the model, and each its own class?"""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.causal.effects import causal_effects
 from empathy_geometry.causal.result import CausalEffect, CausalEffects
 from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
@@ -31,7 +31,7 @@ OWN_RULE = (
 )
 
 
-def causal(setup: Setup, options: Mapping[str, Any]) -> Section:
+def causal(setup: Setup, design: CausalDesign) -> Section:
     """Each class against the others: sufficiency, necessity, and direction by target.
 
     Of two classes one direction is enough, from the second to the first: the other is its negative.
@@ -51,7 +51,7 @@ def causal(setup: Setup, options: Mapping[str, Any]) -> Section:
         layer=layer,
         seed=setup.seed,
         progress=setup.progress,
-        **options,
+        design=design,
     )
     lines = [_driven(found, name) for name in contrasts]
     lines += [_own(found, readout, subject) for readout in found.specificity]

@@ -1,11 +1,11 @@
 """`concept_study`: the same study by the name that fits any concept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from empathy_geometry.activations.positions import Position
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.studies.tripartite.result import Tripartite
@@ -25,7 +25,7 @@ def concept_study(
     sections: Literal["all"] | Sequence[str] = "all",
     random_weights: bool = True,
     causal: bool = True,
-    causal_options: Mapping[str, Any] = MappingProxyType({}),
+    causal_design: CausalDesign = CausalDesign(),  # noqa: B008 - immutable
     folder: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -49,7 +49,7 @@ def concept_study(
         sections: Names of sections to run, or "all" that these texts allow.
         random_weights: Whether to run the random-weights control.
         causal: Whether to run the causal section, by far the longest.
-        causal_options: Further arguments of `causal_effects`.
+        causal_design: How the causal section tests.
         folder: Where activations and finished sections are kept.
         seed: Of every random choice.
         progress: Show bars.
@@ -79,7 +79,7 @@ def concept_study(
         sections=sections,
         random_weights=random_weights,
         causal=causal,
-        causal_options=causal_options,
+        causal_design=causal_design,
         folder=folder,
         seed=seed,
         progress=progress,

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from empathy_geometry.foundation.provenance import write_json, write_text_atomically
-from empathy_geometry.foundation.result_file import file_stem, title
+from empathy_geometry.foundation.durable_file import write_bytes, write_text
+from empathy_geometry.foundation.result_file import file_stem, title, write_result
 from empathy_geometry.plots import cosine_floor, layer_emergence, null_distribution, specificity_heatmap
+from empathy_geometry.plots.style import png_bytes
 
 if TYPE_CHECKING:
     from empathy_geometry.studies.tripartite.result import Tripartite
@@ -27,16 +28,16 @@ def save_tripartite(result: "Tripartite", folder: str | Path) -> Path:
     """
     folder, kind = Path(folder), result.provenance.kind
     stem = file_stem(result.subject.study, kind)
-    write_json(folder / f"{stem}.json", result.to_dict())
+    write_result(folder / f"{stem}.json", result)
     figures = _figures(result)
     names = [file_stem(name, kind) for name, *_ in figures]
-    write_text_atomically(folder / f"{stem}.md", markdown(result, names))
+    write_text(folder / f"{stem}.md", markdown(result, names))
     for name, (_, draw, arguments, options) in zip(names, figures, strict=True):
         axes = draw(*arguments, **options)
         if kind != "measured":
             # The figure's own title stands at the left of the axes; this goes above it.
             axes.figure.suptitle(title("made to have a known answer", kind), fontsize=9, color="#D55E00")
-        axes.figure.savefig(folder / f"{name}.png", dpi=150)
+        write_bytes(folder / f"{name}.png", png_bytes(axes.figure))
     return folder
 
 

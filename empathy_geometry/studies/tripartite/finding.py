@@ -1,13 +1,11 @@
 """One line of the study's table, and a finished section: plain data, so that a run can be taken up from files."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.json_codec import to_json
 
 Verdict = Literal["supported", "not supported", "cannot tell"]
 
@@ -42,13 +40,8 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
-        return {**self.__dict__, "ours": None if self.ours is None else plain(self.ours.to_dict())}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "Finding":
-        """The inverse of `to_dict`."""
-        ours = fields["ours"]
-        return cls(**{**fields, "ours": None if ours is None else Estimate(**ours)})
+        described: dict[str, Any] = to_json(self.__dict__)
+        return described
 
     def cells(self) -> tuple[str, str, str, str, str, str]:
         """Claim, reference, ours, baseline, null, verdict, as they are printed."""
@@ -74,39 +67,15 @@ class Section:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", to_json(self.numbers))
+
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
         return {
             "name": self.name,
             "title": self.title,
             "findings": [f.to_dict() for f in self.findings],
-            "numbers": plain(self.numbers),
+            "numbers": dict(self.numbers),
             "seconds": round(self.seconds, 2),
         }
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "Section":
-        """The inverse of `to_dict`."""
-        return cls(**{**fields, "findings": tuple(Finding.from_dict(f) for f in fields["findings"])})
-
-
-def plain(value: Any) -> Any:
-    """`value` as what JSON knows: estimates and arrays become dictionaries and lists, NaN and infinity None.
-
-    Example:
-        >>> plain({"a": np.float64("nan"), "b": np.arange(2), "c": (1.0, "x")})
-        {'a': None, 'b': [0, 1], 'c': [1.0, 'x']}
-    """
-    if isinstance(value, Estimate):
-        value = value.to_dict()
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, tuple | list):
-        return [plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

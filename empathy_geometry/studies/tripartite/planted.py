@@ -14,8 +14,7 @@ from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.evaluation.nulls import shuffled_labels
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
-from empathy_geometry.foundation.provenance import hash_texts
-from empathy_geometry.foundation.result_file import Kind
+from empathy_geometry.foundation.provenance import Kind, hash_texts
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.studies.tripartite.left_out import left_out
 from empathy_geometry.studies.tripartite.result import Tripartite

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.html_table import html_table
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import title
 from empathy_geometry.foundation.terminal import printable
@@ -118,16 +119,24 @@ class Tripartite:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        return {
-            "study": self.subject.study,
-            "concept": {"name": " - ".join(self.classes), "classes": list(self.classes)},
-            "provenance": self.provenance.to_dict(),
-            "layer": self.layer,
-            "layer_choice": self.layer_choice,
-            "table": [f.to_dict() for f in self.findings],
-            "left_out": dict(self.left_out),
-            "sections": [s.to_dict() for s in self.sections],
-        }
+        described: dict[str, Any] = to_json(
+            {
+                "study": self.subject.study,
+                "concept": {"name": " - ".join(self.classes), "classes": list(self.classes)},
+                "provenance": self.provenance.to_dict(),
+                "layer": self.layer,
+                "layer_choice": self.layer_choice,
+                "table": [f.to_dict() for f in self.findings],
+                "left_out": dict(self.left_out),
+                "sections": [s.to_dict() for s in self.sections],
+            }
+        )
+        return described
+
+    @staticmethod
+    def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields from what `to_dict` gave."""
+        return {**content, "classes": content["concept"]["classes"]} if "concept" in content else dict(content)
 
     def to_frame(self) -> "pd.DataFrame":
         """The table as a pandas DataFrame (pandas must be installed)."""

@@ -8,11 +8,13 @@ import numpy as np
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, position_name
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.permutation import PermutationTest, permutation_test
 from empathy_geometry.foundation._types import FloatArray, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.studies.tripartite.finding import Finding
 from empathy_geometry.studies.tripartite.sets import EmpathyTexts, StudyTexts
 from empathy_geometry.studies.tripartite.source import Source
@@ -32,6 +34,8 @@ class Setup:
         seed: Of everything random.
         progress: Whether to show bars.
         layer: Where single-layer analyses read; set by the first section, or given.
+        causal_design: How the causal section tests, where there is one.
+        steps: Where finished parts are kept.
     """
 
     source: Source
@@ -41,6 +45,8 @@ class Setup:
     seed: int
     progress: bool
     layer: Layer | None = None
+    causal_design: CausalDesign | None = None
+    steps: StepStore = field(default_factory=lambda: StepStore(None, {}))
     _detected: "dict[tuple[str, bool], Detection]" = field(default_factory=dict)
 
     @property
@@ -71,10 +77,14 @@ class Setup:
         return acts.where(label=self.subject.classes)
 
     def detect_all(self, *, position: Position | None = None, random: bool = False) -> "Detection":
-        """All classes at once, which several sections compare with; computed once."""
+        """All classes at once, which several sections compare with; computed once, also over interruptions."""
         key = (position_name(position or self.position), random)
         if key not in self._detected:
-            self._detected[key] = self.detect(self.studied(position=position, random=random), self.subject.classes)
+            self._detected[key] = self.steps.keep(
+                f"all classes, {key[0]}{', random weights' if random else ''}",
+                Detection,
+                lambda: self.detect(self.studied(position=position, random=random), self.subject.classes),
+            )
         return self._detected[key]
 
     def detect(

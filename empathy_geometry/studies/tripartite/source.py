@@ -9,11 +9,10 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation.result_file import Kind
+from empathy_geometry.foundation.provenance import Kind, kind_of
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.models.random_weights import randomise_weights
-from empathy_geometry.studies.result_files import kind_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
@@ -48,10 +47,10 @@ class ModelSource:
     def __init__(self, model: HookedModel, folder: Path | None, *, seed: int, progress: bool) -> None:
         check_model(model)
         self.model = model
-        self.kind = kind_of(model)
         self.folder, self.seed, self.progress = folder, seed, progress
         self.layers: tuple[Layer, ...] = ("embed", *range(int(model.cfg.n_layers)))
         self._identity = model_identity(model)
+        self.kind = kind_of(self._identity)
         self._kept: dict[tuple[str, str, bool], Activations] = {}
 
     def identity(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -10,9 +11,13 @@ import torch
 from tqdm.auto import tqdm
 
 from empathy_geometry.activations.positions import Position, check_position, position_name
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.checked_json import content_sha256
+from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance, package_versions
 from empathy_geometry.models.loading import HookedModel, hook_name
+from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.studies.tripartite.agreement import agreement
 from empathy_geometry.studies.tripartite.causal import causal as causal_section
 from empathy_geometry.studies.tripartite.classification import classification
@@ -31,7 +36,6 @@ from empathy_geometry.studies.tripartite.nulls import random_weights as random_s
 from empathy_geometry.studies.tripartite.nulls import shuffled
 from empathy_geometry.studies.tripartite.quartiles import quartiles
 from empathy_geometry.studies.tripartite.result import Tripartite
-from empathy_geometry.studies.tripartite.section_store import SectionStore
 from empathy_geometry.studies.tripartite.sets import study_texts
 from empathy_geometry.studies.tripartite.setup import Setup
 from empathy_geometry.studies.tripartite.source import ModelSource
@@ -77,7 +81,7 @@ def tripartite(
     sections: Literal["all"] | Sequence[str] = "all",
     random_weights: bool = True,
     causal: bool = True,
-    causal_options: Mapping[str, Any] = MappingProxyType({}),
+    causal_design: CausalDesign = CausalDesign(),  # noqa: B008 - immutable
     folder: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -112,7 +116,7 @@ def tripartite(
             "classification", is always there.
         random_weights: Whether to run the random-weights control, which extracts once more.
         causal: Whether to run the causal section, by far the longest.
-        causal_options: Further arguments of `causal_effects`.
+        causal_design: How the causal section tests.
         folder: Where activations and finished sections are kept. A call with the same arguments takes up what is
             there, after an interruption too; one with other arguments, texts or weights is refused.
         seed: Of every random choice.
@@ -146,15 +150,18 @@ def tripartite(
             f"n_permutations must be at least {_FEWEST_PERMUTATIONS}, so that p can reach 0.05, got {n_permutations!r}"
         )
     place = None if folder is None else Path(folder)
+    if not isinstance(causal_design, CausalDesign):
+        raise TypeError(f"causal_design must be a CausalDesign, got {type(causal_design).__name__}")
     source = ModelSource(model, None if place is None else place / "activations", seed=seed, progress=progress)
     if layer != "nested":
         hook_name(model, layer)
     setup = Setup(source, sets, position, n_permutations, seed, progress, None if layer == "nested" else layer)
+    setup.causal_design = causal_design
     chosen = chosen_sections(sections, without)
     if not random_weights:
         chosen.pop("random_weights", None)
     if causal and (sections == "all" or "causal" in sections):
-        chosen["causal"] = lambda s: causal_section(s, causal_options)
+        chosen["causal"] = lambda s: causal_section(s, causal_design)
     return run_sections(setup, chosen, place, without if sections == "all" else {})
 
 
@@ -222,18 +229,16 @@ def run_sections(
         "seed": setup.seed,
         "versions": package_versions(),
     }
-    store = None if folder is None else SectionStore(folder, identity)
+    setup.steps = StepStore(folder, identity)
     done: list[Section] = []
     bar = tqdm(sections.items(), desc=setup.subject.study, unit="section", disable=None if setup.progress else True)
     for name, run in bar:
         bar.set_postfix_str(name)
-        section = None if store is None else store.load(name)
-        if section is None:
-            began = time.perf_counter()
-            section = run(setup)
-            section = Section.from_dict(section.to_dict() | {"seconds": time.perf_counter() - began})
-            if store is not None:
-                store.save(section)
+        # No other section depends on how the causal one tests: its design belongs to its name, not to the run.
+        kept_as = name
+        if name == "causal" and setup.causal_design is not None:
+            kept_as = f"causal, design {content_sha256(to_json(setup.causal_design))[:8]}"
+        section = setup.steps.keep(kept_as, Section, lambda run=run: _timed(run, setup))  # type: ignore[misc]
         if name == "classification" and setup.layer is None:
             setup.layer = section.numbers["layer"]
         done.append(section)
@@ -252,3 +257,9 @@ def run_sections(
         classes=setup.subject.classes,
         left_out=dict(without),
     )
+
+
+def _timed(run: Callable[[Setup], Section], setup: Setup) -> Section:
+    began = time.perf_counter()
+    section = run(setup)
+    return replace(section, seconds=time.perf_counter() - began)

@@ -1,0 +1,81 @@
+"""How `causal_effects` tests: doses, readouts, controls and numbers of texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation.settings import Settings, check_count
+from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.steering.hook import UNITS, Units
+from empathy_geometry.steering.sweep import NEUTRAL_TEXTS
+
+_FEWEST_CONTROLS = 20
+
+
+@dataclass(frozen=True)
+class CausalDesign(Settings):
+    """Settings of the causal tests.
+
+    Attributes:
+        alphas: Doses, at least one above zero; effects are those of the largest.
+        units: Of alpha: "residual_norm" (the mean norm of the readout texts at the layer, one length for all), "raw",
+            or the direction's own "class_gap" or "sd".
+        readout_layers: Where probes read; None takes four after the edited one.
+        probe: Kind of probe; None is `Probe("logistic")`. "lda" reads well and is a poor witness: it leans on
+            directions that hardly vary in natural text, which any edit moves (it fails on the planted transformer).
+        n_markers: Marker tokens to choose on each side, for directions that were given none.
+        n_random: Random directions, at least 20.
+        n_shuffled: Directions of shuffled labels; 0 for none, otherwise at least 20.
+        n_scenarios: Test scenarios on which edits run.
+        n_prompts: Prompts to take from held-out scenarios; 0 writes no text.
+        max_new_tokens: Length of the written texts.
+        neutral_texts: Text on which edits should do no damage.
+
+    Raises:
+        TypeError: a name that is no setting, or a count that is no whole number.
+        ValueError: a setting with which no test could be made.
+
+    Example:
+        >>> CausalDesign(n_prompts=0, n_scenarios=6).n_random
+        20
+    """
+
+    alphas: Sequence[float] = (-0.1, -0.05, 0.05, 0.1)
+    units: Units = "residual_norm"
+    readout_layers: Sequence[int] | None = None
+    probe: Probe | None = None
+    n_markers: int = 20
+    n_random: int = 20
+    n_shuffled: int = 20
+    n_scenarios: int = 8
+    n_prompts: int = 6
+    max_new_tokens: int = 24
+    neutral_texts: Sequence[str] = NEUTRAL_TEXTS
+
+    def __post_init__(self) -> None:
+        check_choice(self.units, "units", UNITS)
+        if not isinstance(self.probe, Probe | None):
+            raise TypeError(f"probe must be a Probe or None, got {type(self.probe).__name__}")
+        doses = self.doses
+        if not doses or not np.isfinite(doses).all() or doses[-1] <= 0:
+            raise ValueError(f"alphas must be finite and one of them above zero, got {list(self.alphas)}")
+        for name, least in (("n_markers", 1), ("n_random", 0), ("n_shuffled", 0), ("n_prompts", 0)):
+            check_count(getattr(self, name), name, least)
+        check_count(self.max_new_tokens, "max_new_tokens", 1)
+        check_count(self.n_scenarios, "n_scenarios", 4)
+        if self.n_random < _FEWEST_CONTROLS or 0 < self.n_shuffled < _FEWEST_CONTROLS:
+            raise ValueError(
+                f"n_random must be at least {_FEWEST_CONTROLS}, n_shuffled too or 0, got {self.n_random} and "
+                f"{self.n_shuffled}: with fewer controls no p can reach 0.05"
+            )
+        if self.n_prompts == 1:
+            raise ValueError("n_prompts must be 0 or at least 2, so that there is an interval over them, got 1")
+        if isinstance(self.neutral_texts, str) or len(self.neutral_texts) < 2:
+            raise ValueError("neutral_texts must be two texts at least, so that there is an interval over them")
+
+    @property
+    def doses(self) -> tuple[float, ...]:
+        """The alphas other than 0, each once, ascending."""
+        return tuple(sorted({float(a) for a in self.alphas if a != 0}))

@@ -1,0 +1,91 @@
+"""Results of studies read back from their JSON files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from empathy_geometry.causal.result import CausalEffects
+from empathy_geometry.foundation.json_codec import unpack
+from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.result_file import read_result, title
+from empathy_geometry.plots.reading import read_estimate
+from empathy_geometry.report.shapes import find_estimates
+from empathy_geometry.studies.bandwidth import Bandwidth
+from empathy_geometry.studies.compare import Comparison
+from empathy_geometry.studies.depth_profile import DepthProfile
+from empathy_geometry.studies.planted_run import PlantedRun
+from empathy_geometry.studies.tripartite.result import Tripartite
+
+Loaded = Bandwidth | Tripartite | Comparison | DepthProfile | PlantedRun | CausalEffects
+
+_TYPES: dict[str, type[Loaded]] = {
+    kind.__name__: kind for kind in (Bandwidth, Tripartite, Comparison, DepthProfile, PlantedRun, CausalEffects)
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SavedResult:
+    """A result whose file does not hold everything that its class needs: what was written, as it was written.
+
+    Attributes:
+        type: Name of its class; "" in a file that does not say.
+        content: What its `to_dict()` gave.
+    """
+
+    type: str
+    content: Mapping[str, Any]
+
+    @property
+    def study(self) -> str:
+        """What was studied."""
+        return str(self.content["study"])
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where every number came from."""
+        return unpack(Provenance, self.content["provenance"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as it was written."""
+        return dict(self.content)
+
+    def __str__(self) -> str:
+        kind = self.content["provenance"]["kind"]
+        lines = [title(f"{self.study.replace('_', ' ')}, read from its file", kind)]
+        lines += [f"  {' / '.join(path)}: {read_estimate(e)}" for path, e in find_estimates(self.content)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"SavedResult({self.type or 'unnamed type'}, study {self.study!r})"
+
+
+def load_result(path: str | Path, *, unsigned: bool = False) -> Loaded | SavedResult:
+    """A result from the JSON file that its `save(folder)` wrote, checked against its checksum.
+
+    Args:
+        path: Such as "results/bandwidth.json".
+        unsigned: Also read a file without a checksum: one made by hand, or by a version that wrote none.
+
+    Returns:
+        The object that was saved: its `to_dict()` gives what it gave then, its tables and figures are the same (of a
+        permutation test's null at each layer only the mean is kept). A file that leaves out part of what was computed,
+        such as a bandwidth with an SAE agreement, gives a `SavedResult`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, unsigned, or no result of this library; names the file.
+
+    Example:
+        >>> print(load_result("results/bandwidth.json"))  # doctest: +SKIP
+    """
+    content = read_result(path, unsigned=unsigned)
+    name = content.pop("type", "")
+    content.pop("version", None)
+    kind = _TYPES.get(name) if isinstance(name, str) else None
+    if kind is None or content.get("sae") is not None:
+        return SavedResult(str(name), content)
+    try:
+        return unpack(kind, content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} does not hold a {name} as this version writes it: {error}") from error
