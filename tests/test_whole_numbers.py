@@ -1,7 +1,5 @@
 """Integers of every library are integers, booleans and floats are not, wherever layers and positions are named."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ import torch
 import empathy_geometry as eg
 from empathy_geometry.causal.readouts import check_readout_layers
 from empathy_geometry.foundation._validation import as_layers, whole_number
-from empathy_geometry.foundation.checked_json import dump_checked
+from empathy_geometry.foundation.checked_json import dump_checked, load_checked
 from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.steering.token_tracking import check_positions
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -91,6 +89,6 @@ def test_numbers_of_numpy_are_written_as_json(tmp_path) -> None:
     path = write_text(
         tmp_path / "a.json", dump_checked({"n": np.int64(3), "x": np.float32(0.5), "yes": np.bool_(True)})
     )
-    assert json.loads(path.read_text()) == {"n": 3, "x": 0.5, "yes": True}
+    assert load_checked(path.read_bytes()) == {"n": 3, "x": 0.5, "yes": True}
     with pytest.raises(TypeError, match="cannot be written as JSON"):
         dump_checked({"x": object()})
