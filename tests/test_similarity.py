@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t as student
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from empathy_geometry import ConceptDirection, Probe
@@ -252,3 +253,20 @@ def test_crossnobis_equals_its_formula_with_the_variance_of_held_out_rows():
     assert found.low < expected < found.high
     with pytest.raises(ValueError, match="use fewer folds than 6"):  # one group left out has one row of a class
         crossnobis(x[:18:2], [0, 1, 1] * 3, groups=[0, 1, 2, 3, 4, 5, 0, 1, 2], n_splits=6)
+
+
+def test_random_cosine_of_rows_is_that_of_draws_from_their_covariance():
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((50, 12)) * np.linspace(3, 0.3, 12) + 4
+    law = random_cosine(rows=x, n_draws=4000)
+    draws = rng.standard_normal((2, 4000, 50)) @ (x - x.mean(axis=0))
+    cosines = (draws[0] * draws[1]).sum(axis=1) / np.linalg.norm(draws, axis=2).prod(axis=0)
+    assert law.cosines.std() == pytest.approx(cosines.std(), rel=0.05)
+    assert law.empirical_95 == pytest.approx(np.quantile(np.abs(cosines), 0.95), rel=0.06)
+    assert law.pvalue(law.empirical_95) == pytest.approx(0.05, abs=1e-3)
+    assert law.pvalue(-law.empirical_95) == law.pvalue(law.empirical_95)
+    assert law.pvalue(1.0) == 1 / 4001
+    assert law.sd == pytest.approx(1 / np.sqrt(law.participation_ratio))
+    # A cosine of two directions in d dimensions has the law of a correlation of d + 1 pairs.
+    t = 0.3 * np.sqrt((20 - 1) / (1 - 0.3**2))
+    assert random_cosine(20).pvalue(0.3) == pytest.approx(2 * student.sf(t, 19))
