@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import t as student
@@ -85,3 +87,12 @@ def test_differences_take_the_nearer_ends_and_the_correlation():
     assert low == pytest.approx(0.2 - np.sqrt(0.05**2 + 0.2**2 - 0.05 * 0.2))
     assert high == pytest.approx(0.2 + np.sqrt(0.15**2 + 0.1**2 - 0.15 * 0.1))
     assert difference_interval(first, first, 1.0, 0.95)[0] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("missing", ["low", "high"])
+def test_a_difference_needs_both_ends_of_both(missing):
+    whole = Estimate(0.8, 0.7, 0.9)
+    half = replace(whole, **{missing: None})
+    for pair in ((half, whole), (whole, half)):
+        with pytest.raises(ValueError, match="interval of both"):
+            difference_interval(*pair, 0.0, 0.95)

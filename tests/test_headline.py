@@ -2,7 +2,7 @@
 
 import pytest
 
-from empathy_geometry.report.headline import bandwidth_table
+from empathy_geometry.report.headline import bandwidth_table, headline_tables, verdict_rules
 
 
 def estimate(low, high, censored=None, **more):
@@ -119,3 +119,19 @@ def test_thresholds_are_one_half_for_transfer_and_zero_for_words(low, high, tran
     }
     assert row(found, "other contexts")[3] == transfer
     assert row(found, "More than the words")[3] == words
+
+
+def test_claims_come_first_wherever_they_lie():
+    said = {"claim": "It is read", "verdict": "supported", "rule": "p <= 0.05", "quantity": "AUROC", "ours": 0.9}
+    beside = {"claim": "It is written", "verdict": "cannot tell", "rule": "both"}
+    buried = {"sections": [{"name": "x"}, {"inner": {"rows": [said]}}], "more": {"list": [[beside]]}, "n": 3}
+    (table,) = headline_tables(buried)
+    assert table.title == "Claims"
+    assert [r[0] for r in table.rows] == ["It is read", "It is written"]
+    (only,) = headline_tables({"table": [beside], "elsewhere": [said]})
+    assert [r[0] for r in only.rows] == ["It is written"]
+    rules = verdict_rules(buried | {"again": [{**said, "claim": "It is read again"}]})
+    assert set(rules) == {
+        'Verdict on "It is read" and its like: p <= 0.05.',
+        'Verdict on "It is written" and its like: both.',
+    }
