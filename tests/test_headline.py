@@ -135,3 +135,20 @@ def test_claims_come_first_wherever_they_lie():
         'Verdict on "It is read" and its like: p <= 0.05.',
         'Verdict on "It is written" and its like: both.',
     }
+
+
+def test_a_table_of_a_studys_own_is_shown_with_what_else_there_is():
+    own = {"columns": ["quantity", "value"], "rows": [["bits", 1.5]]}
+    first, *rest = headline_tables({"table": own, "other": [{"a": 1, "b": 2}]})
+    assert (first.columns, first.rows) == (("quantity", "value"), (("bits", "1.5"),))
+    assert len(rest) == 1
+    partial = headline_tables({"table": {"columns": ["quantity"]}, "other": [{"a": 1, "b": 2}]})
+    assert all(table.title != "Results" for table in partial)
+
+
+def test_d_prime_is_shown_where_it_is_defined():
+    assert not any(r[0].startswith("d'") for r in bandwidth_table(content()).rows)
+    with_it = content()
+    with_it["evaluation"]["d_prime"] = estimate(1.0, 2.0)
+    assert row(with_it, "d', held out")[1].startswith("1.500")
+    assert [r[0] for r in bandwidth_table(content()).rows if "words" in r[0]] == []

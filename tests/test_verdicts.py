@@ -2,7 +2,8 @@
 
 import pytest
 
-from empathy_geometry.causal.verdicts import judge
+from empathy_geometry.causal.result import CausalEffect
+from empathy_geometry.causal.verdicts import combine, judge
 from empathy_geometry.foundation.estimate import Estimate
 
 
@@ -26,3 +27,42 @@ from empathy_geometry.foundation.estimate import Estimate
 def test_causal_rows_are_judged_at_the_bounds_that_the_rule_names(low, high, pvalue, readable, verdict):
     readout = Estimate(0.7, readable, 0.9)
     assert judge(Estimate(0.7, low, high), pvalue, readout)[0] == verdict
+
+
+def rows(**said):
+    """One row for each verdict said; the prompt baseline, the damage and projecting out say the opposite of all."""
+    kinds = {
+        "marker": ("sufficiency", "marker tokens", "add"),
+        "later": ("sufficiency", "later layers", "add"),
+        "written": ("sufficiency", "written text", "add"),
+        "clamp_marker": ("necessity", "marker tokens", "clamp"),
+        "clamp_later": ("necessity", "later layers", "clamp"),
+        "project": ("necessity", "later layers", "project_out"),
+    }
+    return [
+        CausalEffect("d", *kinds[name], Estimate(0.0), {}, None, None, None, verdict, "")
+        for name, verdict in said.items()
+    ]
+
+
+YES, NO, OPEN = "supported", "not supported", "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("said", "sufficiency", "necessity", "verdict"),
+    [
+        ({"marker": YES, "later": YES, "clamp_marker": YES, "clamp_later": YES}, YES, YES, "causal"),
+        ({"marker": YES, "later": YES, "clamp_later": YES, "project": NO, "written": NO}, YES, YES, "causal"),
+        ({"marker": YES, "clamp_later": NO, "project": YES}, YES, NO, "not causal"),
+        ({"marker": NO, "later": NO, "clamp_later": YES, "written": YES}, NO, YES, "not causal"),
+        ({"marker": NO, "later": OPEN, "clamp_later": YES}, NO, YES, "not causal"),
+        ({"marker": YES, "later": NO, "clamp_later": YES}, OPEN, YES, "cannot tell"),
+        ({"marker": YES, "later": OPEN, "clamp_later": YES}, OPEN, YES, "cannot tell"),
+        ({"marker": OPEN, "clamp_later": OPEN}, OPEN, OPEN, "cannot tell"),
+        ({"marker": OPEN, "clamp_later": NO}, OPEN, NO, "not causal"),
+        ({"marker": YES, "project": YES}, YES, OPEN, "cannot tell"),  # nothing that counts for necessity
+    ],
+)
+def test_a_direction_is_causal_if_adding_and_taking_out_both_say_so(said, sufficiency, necessity, verdict):
+    found = combine(rows(**said))
+    assert (found.sufficiency, found.necessity, found.verdict) == (sufficiency, necessity, verdict)
