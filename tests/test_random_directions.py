@@ -7,7 +7,7 @@ import torch
 import empathy_geometry as eg
 from empathy_geometry.steering.random_directions import random_controls
 
-D, N = 40, 12
+D, N = 40, 24
 
 
 def study(seed=0):
@@ -18,7 +18,7 @@ def study(seed=0):
     rng = np.random.default_rng(seed)
     noise = np.zeros((2 * N, D))
     noise[:, 1:16] = rng.normal(size=(2 * N, 15))
-    noise[:, 1] *= 6
+    noise[:, 1] *= 3
     labels = np.array(["warm", "plain"] * N)
     values = noise + np.where(labels == "warm", 3.0, 0.0)[:, None] * np.eye(D)[0]
     acts = eg.Activations(torch.tensor(values[:, None], dtype=torch.float32), (4,), labels, np.repeat(np.arange(N), 2))
@@ -54,7 +54,7 @@ def test_covariance_matched_directions_lie_where_activations_vary_and_isotropic_
     found, _, _ = controls(n_each=40)
     matched, isotropic = of_kind(found, "covariance-matched"), of_kind(found, "isotropic")
     assert np.abs(matched[:, 16:]).max() < 1e-5
-    assert (matched[:, 1] ** 2).mean() > 0.25  # its share of the variance is 0.7, that of an isotropic one 1/40
+    assert (matched[:, 1] ** 2).mean() > 0.2  # its share of the variance is 0.4, that of an isotropic one 1/40
     assert (isotropic**2).mean(axis=0) == pytest.approx(np.full(D, 1 / D), abs=0.03)
 
 
