@@ -7,7 +7,7 @@ import torch
 import empathy_geometry as eg
 from empathy_geometry.steering.random_directions import random_controls
 
-D, N = 40, 24
+D, N = 40, 14
 
 
 def study(seed=0):
