@@ -99,7 +99,7 @@ def test_the_table_shows_the_range_of_all_draws_of_a_control(result):
             low, middle, high = np.percentile(values, [5, 50, 95])
             shown = f"{values[0]:.3f}" if len(values) == 1 else f"{middle:.3f} [{low:.3f}, {high:.3f}]"
             assert f"{kind} {shown}" in line
-            if kind == "isotropic":
+            if kind == "isotropic" and row.test == "sufficiency" and row.readout in ("marker tokens", "later layers"):
                 assert len(np.unique(values)) > 1
 
 

@@ -256,3 +256,11 @@ def test_accuracy_of_single_rows_is_wilsons_interval_of_one_row_less():
     assert (found.low, found.high) == pytest.approx(expected)
     inflated = accuracy(right, np.ones(15, dtype=bool), inflation=2.0)
     assert (inflated.low, inflated.high) == pytest.approx(proportion_confint(14 / 3, 7, alpha=level, method="wilson"))
+
+
+@pytest.mark.parametrize("won", [0, 1, 7, 10])
+def test_forced_choice_has_clopper_and_pearsons_interval(won):
+    scores = np.tile([0.0, 1.0], 10) * np.repeat(np.where(np.arange(10) < won, 1.0, -1.0), 2)
+    found = forced_choice(scores, np.tile([0, 1], 10), groups=np.repeat(np.arange(10), 2))
+    assert found.value == won / 10
+    assert (found.low, found.high) == pytest.approx(proportion_confint(won, 10, method="beta"))
