@@ -129,7 +129,22 @@ def _remapped(value: Any, memo: Mapping[int, Any], depth: int) -> Any:
         inners = [_remapped(inner, memo, depth - 1) for inner in value]
         same = all(new is old for new, old in zip(inners, value, strict=True))
         return value if same else type(value)(inners)
+    if type(value).__module__.startswith(_LIBRARIES) and not isinstance(value, nn.Module):
+        return _holder(value, memo, depth - 1)
     return value
+
+
+def _holder(value: Any, memo: Mapping[int, Any], depth: int) -> Any:
+    """A library's plain object that refers to the copies (what TransformerLens 4 runs a Hugging Face model by)."""
+    attributes = getattr(value, "__dict__", None)
+    if not isinstance(attributes, dict):
+        return value
+    inners = {name: _remapped(inner, memo, depth) for name, inner in attributes.items()}
+    if all(inners[name] is inner for name, inner in attributes.items()):
+        return value
+    made = object.__new__(type(value))
+    made.__dict__.update(inners)
+    return made
 
 
 def _partial(value: "functools.partial[Any]", memo: Mapping[int, Any], depth: int) -> "functools.partial[Any]":
