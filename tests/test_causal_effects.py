@@ -209,7 +209,7 @@ def test_an_untrained_model_has_no_causal_concept(kind):
         ({"readout_layers": [LAYER]}, "no evidence for an edit at layer 1"),
         ({"readout_layers": [0]}, "no evidence for an edit at layer 1"),
         ({"readout_layers": [9]}, "indices from 0 to 3"),
-        ({"readout_layers": []}, "name each layer once"),
+        ({"readout_layers": []}, "name at least one layer, and each once"),
         ({"layer": 3}, "must be of one layer"),
         ({"alphas": [-1.0]}, "one of them above zero"),
         ({"alphas": [float("nan")]}, "one of them above zero"),

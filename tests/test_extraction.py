@@ -168,7 +168,7 @@ def test_gradients_are_not_recorded(tiny_llama: Any) -> None:
     [
         ({"layers": 3}, "index from 0 to 2"),
         ({"layers": -1}, "index from 0 to 2"),
-        ({"layers": []}, "layers is empty"),
+        ({"layers": []}, "layers must name at least one layer"),
         ({"layers": [1, 1]}, "must not repeat"),
         ({"layers": "last"}, "must be 'embed' or an index"),
         ({"site": "resid"}, "site"),

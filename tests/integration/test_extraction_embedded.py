@@ -45,7 +45,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 def alone(model: Any) -> list[Any]:
     """The residual stream of each text from plain `run_with_cache`, all layers."""
     caches = []
-    for text in tokenize(model, TEXTS):
+    for text in tokenize(model, TEXTS, control_tokens="control"):
         with torch.no_grad():
             _, cache = model.run_with_cache(
                 torch.tensor([text.ids]), names_filter=lambda name: name.endswith("hook_resid_post")
@@ -57,7 +57,9 @@ def alone(model: Any) -> list[Any]:
 @pytest.mark.parametrize("share_prefixes", [True, False])
 @pytest.mark.parametrize("position", ["last", "mean"])
 def test_batched_equals_run_with_cache_alone(model: Any, alone: list[Any], share_prefixes: bool, position: str) -> None:
-    acts = eg.extract_activations(model, TEXTS, position=position, share_prefixes=share_prefixes, progress=False)
+    acts = eg.extract_activations(
+        model, TEXTS, position=position, share_prefixes=share_prefixes, control_tokens="control", progress=False
+    )
     for i, stream in enumerate(alone):
         expected = stream[:, -1] if position == "last" else stream[:, 1:].mean(1)
         _close(acts.values[i], expected)

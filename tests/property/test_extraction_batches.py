@@ -15,9 +15,7 @@ from empathy_geometry.models.loading import SITES
 from empathy_geometry.models.tokens import pad, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*control tokens")
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.filterwarnings("ignore:.*control tokens"), pytest.mark.usefixtures("one_thread")]
 
 TOLERANCE = 1e-4  # of the largest value, float32
 
