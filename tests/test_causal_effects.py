@@ -293,7 +293,7 @@ def test_bad_directions_are_named(planted, texts):
         run({"a": truth.directions["drives"]}, controls={"a": truth.directions["breaks"]})
     with pytest.raises(ValueError, match="of another model"):
         run(truth.directions["drives"], controls={"narrow": eg.ConceptDirection(torch.ones(4), layer=1)})
-    with pytest.raises(ValueError, match="other weights"):
+    with pytest.raises(ValueError, match="was made on another model"):
         eg.causal_effects(planted_model(seed=1)[0], truth.directions["drives"], texts, **OPTIONS)
     with pytest.raises(TypeError, match="must be LabeledTexts"):
         eg.causal_effects(model, truth.directions["drives"], ["a text"], **OPTIONS)
