@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -12,15 +12,17 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from empathy_geometry.evaluation.batched_probes import as_onehot
 from empathy_geometry.evaluation.fold_dependence import left_out_scores, variance_inflation
 from empathy_geometry.evaluation.fold_scores import decision_values, standardise
 from empathy_geometry.evaluation.ranking import one_vs_rest
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_groups, as_matrix, as_names, check_choice
+from empathy_geometry.geometry.newton_logistic import logistic_of_one
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
@@ -45,6 +47,7 @@ PENALTIES = (0.01, 1.0, 10.0, 100.0)
 """Values of C among which each baseline chooses inside the training rows."""
 
 _INNER_SPLITS = 3
+_CHOICE_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +152,10 @@ class _Request:
 @lru_cache(maxsize=8)
 def _of(request: _Request) -> dict[str, TextBaseline]:
     codes, groups, folds = request.codes, request.groups, request.folds
-    folded = {
-        name: [_in_fold(name, rows, codes, groups, fold) for fold in folds] for name, rows in request.inputs.items()
-    }
+    folded: dict[str, list[_InFold]] = {}
+    for name, rows in request.inputs.items():
+        counted = _counted(name, rows)
+        folded[name] = [_in_fold(name, counted, codes, groups, fold) for fold in folds]
     if folded:
         folded[CHOSEN] = [max(of_fold, key=lambda f: f.merit) for of_fold in zip(*folded.values(), strict=True)]
     return {name: _pooled(name, parts, codes, groups, folds) for name, parts in folded.items()}
@@ -184,9 +188,9 @@ def baseline_scores(
     codes = _codes(texts, y)
     found: dict[str, FloatArray] = {}
     for name, rows in _inputs(texts, codes, token_embeddings, which).items():
-        found[name] = _blank(codes)
+        found[name], counted = _blank(codes), _counted(name, rows)
         for fold in folds:
-            seen, probe = _seen(name, rows, fold), _CLASSIFIERS[name][1]
+            seen, probe = _seen(name, counted, fold), _CLASSIFIERS[name][1]
             found[name][fold.test] = _test_scores(probe, seen, codes, fold)
     return found
 
@@ -259,15 +263,28 @@ def _with_chosen_penalty(
     except ValueError:
         # Groups of very different make-up leave an inner training part without a class: too few to choose by.
         return unchosen
-    competing = [clone(probe).set_params(C=C) for C in PENALTIES]
-    scores = np.zeros((len(competing), *_blank(inside).shape))
-    for i, candidate in enumerate(competing):
-        for part in inner:
-            scores[i][part.test] = _test_scores(candidate, seen[train], inside, part)
+    scores = np.zeros((len(PENALTIES), *_blank(inside).shape))
+    for part in inner:
+        for i, held_out in enumerate(_scores_by_penalty(probe, seen[train], inside, part)):
+            scores[i][part.test] = held_out
     merits = _merits(scores, inside)
-    best = max(range(len(competing)), key=lambda i: merits[i])
+    best = max(range(len(PENALTIES)), key=lambda i: merits[i])
     spread = float(scores[best].std())
-    return competing[best], merits[best], spread if spread > 1e-6 else 1.0
+    return clone(probe).set_params(C=PENALTIES[best]), merits[best], spread if spread > 1e-6 else 1.0
+
+
+def _scores_by_penalty(probe: Probe, seen: FloatArray, codes: IntArray, part: Fold) -> Iterator[FloatArray]:
+    """Test scores with each of `PENALTIES`, to the accuracy that a choice needs."""
+    rows = torch.from_numpy(seen)
+    if probe.scale:
+        train = rows[part.train]
+        rows = (rows - train.mean(0)) / train.std(0, correction=0).clamp(min=1e-12)
+    onehot = as_onehot(torch.from_numpy(codes[part.train])[None], int(codes.max()) + 1)[0]
+    for C in PENALTIES:
+        weights, intercepts = logistic_of_one(rows[part.train], onehot, C=C, tolerance=_CHOICE_TOLERANCE)
+        values = (rows @ weights.T + intercepts).numpy()
+        values = values[:, 0] if len(onehot) == 1 else values
+        yield standardise(values[part.test], values[part.train])
 
 
 def _merits(scores: FloatArray, codes: IntArray) -> list[tuple[float, float]]:
@@ -320,23 +337,15 @@ def first_word(text: str) -> str:
     return found.group().lower() if found else ""
 
 
-class _Bag(TfidfVectorizer):  # type: ignore[misc]
-    """TF-IDF that knows nothing where the training texts hold nothing that it counts (emoji only, say)."""
+class _SeenInTraining(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Counts of what the training texts hold; one empty column where they hold nothing (emoji only, say)."""
 
-    def fit(self, raw_documents: Any, y: Any = None) -> "_Bag":
-        try:
-            super().fit(raw_documents)
-        except ValueError as error:
-            if "empty vocabulary" not in str(error):
-                raise
-            self.vocabulary_: dict[str, int] = {}
+    def fit(self, X: Any, y: Any = None) -> "_SeenInTraining":
+        self.columns_ = np.flatnonzero(np.asarray((X > 0).sum(axis=0)).ravel())
         return self
 
-    def fit_transform(self, raw_documents: Any, y: Any = None) -> Any:
-        return self.fit(raw_documents).transform(raw_documents)
-
-    def transform(self, raw_documents: Any) -> Any:
-        return super().transform(raw_documents) if self.vocabulary_ else csr_matrix((len(raw_documents), 1))
+    def transform(self, X: Any) -> Any:
+        return X[:, self.columns_] if self.columns_.size else csr_matrix((X.shape[0], 1))
 
 
 class _RowSpace(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -354,10 +363,6 @@ class _RowSpace(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray((X @ self.rows_.T) @ self.axes_)
 
 
-def _first_words(texts: Any) -> list[list[str]]:
-    return [[first_word(text)] for text in texts]
-
-
 def _lengths(texts: Any) -> FloatArray:
     counts = [[len(t), len(t.split()), len(re.findall(r"[.!?]+(?:\s|$)", t))] for t in texts]
     return np.log1p(np.array(counts, dtype=np.float64))
@@ -371,10 +376,6 @@ def _covariates(texts: Any) -> FloatArray:
     return np.hstack([_lengths(texts), found > 0, found / words])
 
 
-def _whole(tokens: list[str]) -> list[str]:
-    return tokens
-
-
 _COVARIATES = (
     r"(?i)\b(?:i|me|my|mine|myself|we|us|our|ours)\b",
     r"(?i)\b(?:you|your|yours|yourself)\b",
@@ -382,26 +383,38 @@ _COVARIATES = (
     r"[!\uff01]",
 )
 
+_COUNTERS = {
+    "first_word": CountVectorizer(preprocessor=first_word, token_pattern=r"(?s).+"),
+    "tfidf": CountVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b"),
+    "words_and_marks": CountVectorizer(ngram_range=(1, 2), lowercase=False, token_pattern=r"\w+|[^\w\s]"),
+    "characters": CountVectorizer(analyzer="char", ngram_range=(1, 5), lowercase=False),
+}
+
+
+def _counted(name: str, rows: Any) -> Any:
+    """Texts as counts of all that they hold, for the baselines that count; each fold keeps what its training part has.
+
+    Counting is what takes time, and is the same in every fold.
+    """
+    if name not in _COUNTERS:
+        return rows
+    try:
+        return clone(_COUNTERS[name]).fit_transform(rows)
+    except ValueError as error:
+        if "empty vocabulary" not in str(error):
+            raise
+        return csr_matrix((len(rows), 1))
+
+
 _CLASSIFIERS: dict[str, tuple[Any, Probe]] = {
-    "first_word": (
-        make_pipeline(FunctionTransformer(_first_words), CountVectorizer(analyzer=_whole), _RowSpace()),
-        Probe("logistic", scale=False),
-    ),
-    "tfidf": (
-        make_pipeline(_Bag(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"), _RowSpace()),
-        Probe("logistic", C=10.0, scale=False),
-    ),
-    "words_and_marks": (
-        make_pipeline(
-            _Bag(ngram_range=(1, 2), sublinear_tf=True, lowercase=False, token_pattern=r"\w+|[^\w\s]"),
-            _RowSpace(),
-        ),
-        Probe("logistic", C=10.0, scale=False),
-    ),
-    "characters": (
-        make_pipeline(_Bag(analyzer="char", ngram_range=(1, 5), sublinear_tf=True, lowercase=False), _RowSpace()),
-        Probe("logistic", C=10.0, scale=False),
-    ),
+    "first_word": (make_pipeline(_SeenInTraining(), _RowSpace()), Probe("logistic", scale=False)),
+    **{
+        name: (
+            make_pipeline(_SeenInTraining(), TfidfTransformer(sublinear_tf=True), _RowSpace()),
+            Probe("logistic", C=10.0, scale=False),
+        )
+        for name in ("tfidf", "words_and_marks", "characters")
+    },
     "length": (FunctionTransformer(_lengths), Probe("logistic")),
     "covariates": (FunctionTransformer(_covariates), Probe("logistic")),
     "token_embeddings": (FunctionTransformer(), Probe("logistic")),
