@@ -269,7 +269,7 @@ def test_findings_become_a_table_of_claims(tmp_path):
 def test_several_studies_go_into_one_report(tmp_path):
     folder = write(tmp_path, small_json())
     write(folder, {"study": "second", "provenance": {"kind": "measured"}, "rows": [{"a": 1}]}, "second.json")
-    write(folder, {"settings": 1}, "not_a_result.json")
+    (folder / "not_a_result.json").write_text('{"settings": 1}')
     document = assemble(read_folder(folder))
     assert [part.key for part in document.parts] == ["bandwidth", "second"]
     assert document.title == "Bandwidth, second: tiny-llama"

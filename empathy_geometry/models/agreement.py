@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.attached_hooks import attached_hooks
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.identity import named_modules_once
@@ -51,6 +52,7 @@ class Agreement:
         """Whether rounding explains the difference."""
         return self.error <= self.tolerance
 
+    @printable
     def __str__(self) -> str:
         return (
             f"relative difference {self.error:.2g} on a text of {self.n_tokens} tokens, of which rounding explains "

@@ -9,6 +9,7 @@ from empathy_geometry.causal.result import CausalEffects
 from empathy_geometry.foundation.json_codec import unpack
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import read_result, title
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.plots.reading import read_estimate
 from empathy_geometry.report.shapes import find_estimates
 from empathy_geometry.studies.bandwidth import Bandwidth
@@ -50,12 +51,14 @@ class SavedResult:
         """Everything, as it was written."""
         return dict(self.content)
 
+    @printable
     def __str__(self) -> str:
         kind = self.content["provenance"]["kind"]
         lines = [title(f"{self.study.replace('_', ' ')}, read from its file", kind)]
         lines += [f"  {' / '.join(path)}: {read_estimate(e)}" for path, e in find_estimates(self.content)]
         return "\n".join(lines)
 
+    @printable
     def __repr__(self) -> str:
         return f"SavedResult({self.type or 'unnamed type'}, study {self.study!r})"
 
