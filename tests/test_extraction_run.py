@@ -12,7 +12,6 @@ import torch
 from tiny_models import tiny_model
 
 import empathy_geometry as eg
-from empathy_geometry.activations import store_manifest
 from empathy_geometry.activations.extractor import Extractor
 from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.foundation import artefact
@@ -89,17 +88,17 @@ def _set(owner: Any, name: str, value: Any) -> Callable[[], None]:
 
 
 KILL_POINTS: dict[str, Callable[[], Callable[[], None]]] = {
-    "before the manifest": lambda: _set(store_manifest.os, "link", _dying(os.link, 0)),
-    "after the manifest": lambda: _set(store_manifest.os, "link", _dying(os.link, 0, after=True)),
-    "after the texts": lambda: _set(store_manifest.os, "link", _dying(os.link, 1, after=True)),
+    "before the manifest": lambda: _set(os, "link", _dying(os.link, 0)),
+    "after the manifest": lambda: _set(os, "link", _dying(os.link, 0, after=True)),
+    "after the texts": lambda: _set(os, "link", _dying(os.link, 1, after=True)),
     "in the first pass": lambda: _set(HookReader, "read", _dying(HookReader.read, 3)),
     "in a later pass": lambda: _set(HookReader, "read", _dying(HookReader.read, 5)),
     "between shards": lambda: _set(Extractor, "run", _dying(Extractor.run, 2)),
     "with a shard computed": lambda: _set(Extractor, "run", _dying(Extractor.run, 1, after=True)),
     "with a shard half written": lambda: _set(artefact, "save_file", _half_written),
-    "before a shard takes its name": lambda: _set(artefact.os, "replace", _dying(os.replace, 1)),
-    "after a shard took its name": lambda: _set(artefact.os, "replace", _dying(os.replace, 2, after=True)),
-    "after the last shard": lambda: _set(artefact.os, "replace", _dying(os.replace, N_SHARDS - 1, after=True)),
+    "before a shard takes its name": lambda: _set(os, "replace", _dying(os.replace, 1)),
+    "after a shard took its name": lambda: _set(os, "replace", _dying(os.replace, 2, after=True)),
+    "after the last shard": lambda: _set(os, "replace", _dying(os.replace, N_SHARDS - 1, after=True)),
 }
 
 

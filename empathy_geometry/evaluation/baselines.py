@@ -149,7 +149,7 @@ class _Request:
         return isinstance(other, _Request) and self._key == other._key
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _of(request: _Request) -> dict[str, TextBaseline]:
     codes, groups, folds = request.codes, request.groups, request.folds
     folded: dict[str, list[_InFold]] = {}
