@@ -72,7 +72,7 @@ def test_bad_input_is_named(texts):
     model = tiny_bridge("llama", n_ctx=1024)
     with pytest.raises(ValueError, match="index from 0 to 2"):
         depth_profile(model, texts, layers=[7], **OPTIONS)
-    with pytest.raises(ValueError, match="must not repeat"):
+    with pytest.raises(ValueError, match="each once"):
         depth_profile(model, texts, layers=[1, 1], **OPTIONS)
     with pytest.raises(ValueError, match="say which two"):
         depth_profile(model, eg.datasets.empathy_triplets(), **OPTIONS)

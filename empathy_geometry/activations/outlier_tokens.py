@@ -47,16 +47,17 @@ def find_outliers(norms: Float[Tensor, "batch pos"], judged: Bool[Tensor, "batch
         judged: Tokens whose median is the measure: the row's real ones, without the first.
 
     Returns:
-        True where a norm exceeds `OUTLIER_FACTOR` times that median. A row whose median is zero has no outliers.
+        True where the norm of a judged token exceeds `OUTLIER_FACTOR` times that median. A row whose median is zero has
+        no outliers.
 
     Example:
         >>> norms = torch.tensor([[900.0, 1.0, 2.0, 50.0], [900.0, 1.0, 50.0, 50.0]])
         >>> judged = torch.tensor([[False, True, True, True], [False, True, False, False]])
-        >>> find_outliers(norms, judged)[:, 1:].tolist()
-        [[False, False, True], [False, True, True]]
+        >>> find_outliers(norms, judged).tolist()
+        [[False, False, False, True], [False, False, False, False]]
     """
     median = norms.masked_fill(~judged, torch.nan).nanmedian(dim=1, keepdim=True).values
-    return (norms > OUTLIER_FACTOR * median) & (median > 0)
+    return (norms > OUTLIER_FACTOR * median) & (median > 0) & judged
 
 
 def ordinary_mean(tokens: Float[Tensor, "n d_model"]) -> Float[Tensor, "d_model"]:

@@ -95,8 +95,15 @@ def test_bfloat16_sees_the_same_classes(embedded: Any) -> None:
 
 def test_a_store_of_the_embedded_model(embedded: Any, tmp_path: Any) -> None:
     store = eg.extract_activations(
-        embedded, TEXTS, layers=[3, 20], store=tmp_path / "s", store_dtype="bfloat16", shard_size=3, progress=False
+        embedded,
+        TEXTS,
+        control_tokens="control",
+        layers=[3, 20],
+        store=tmp_path / "s",
+        store_dtype="bfloat16",
+        shard_size=3,
+        progress=False,
     )
-    memory = eg.extract_activations(embedded, TEXTS, layers=[3, 20], progress=False)
+    memory = eg.extract_activations(embedded, TEXTS, control_tokens="control", layers=[3, 20], progress=False)
     assert store.provenance.model["source_sha256"] == memory.provenance.model["source_sha256"]
     torch.testing.assert_close(store.layer(20), memory.layer(20), rtol=1e-2, atol=1e-2)
