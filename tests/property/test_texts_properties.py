@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import tempfile
+import unicodedata
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,13 @@ from empathy_geometry.texts.labeled_texts import LabeledTexts
 EXPECTED = (ValueError, TypeError, FileNotFoundError)
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=40).filter(
-    lambda t: bool(t.strip())
+    lambda t: bool(t.strip()) and t.strip().lower() not in ("nan", "nat", "<na>")  # what tables write for a gap
 )
 cells = texts.filter(lambda t: "\r" not in t)
-names = st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=8)
+# Names have one form (NFC), whatever form they were written in.
+names = st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=8).map(
+    partial(unicodedata.normalize, "NFC")
+)
 
 
 @st.composite
