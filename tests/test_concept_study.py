@@ -84,7 +84,7 @@ def test_planted_classes_come_out_supported(classes, tmp_path):
     assert (folder / "PLANTED_null_distribution.png").is_file()
 
 
-@pytest.mark.parametrize("classes", [TWO, FOUR])
+@pytest.mark.parametrize("classes", [TWO, pytest.param(FOUR, marks=pytest.mark.slow)])
 def test_shuffled_classes_do_not(classes):
     sections = ["classification", "length", "quartiles", "clusters", "cosines"]
     key = f"classification {'warm - plain' if classes == TWO else 'four-way'}"
