@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 from empathy_geometry.evaluation.batched_probes import as_onehot
 from empathy_geometry.evaluation.fold_dependence import left_out_scores, variance_inflation
 from empathy_geometry.evaluation.fold_scores import decision_values, standardise
-from empathy_geometry.evaluation.ranking import one_vs_rest
+from empathy_geometry.evaluation.selection import merits_of
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_groups, as_matrix, as_names, check_choice
 from empathy_geometry.geometry.newton_logistic import logistic_of_one
@@ -267,7 +267,8 @@ def _with_chosen_penalty(
     for part in inner:
         for i, held_out in enumerate(_scores_by_penalty(probe, seen[train], inside, part)):
             scores[i][part.test] = held_out
-    merits = _merits(scores, inside)
+    by_class = torch.from_numpy(scores if scores.ndim == 3 else scores[..., None]).movedim(-1, 1)
+    merits = merits_of(by_class, inside)
     best = max(range(len(PENALTIES)), key=lambda i: merits[i])
     spread = float(scores[best].std())
     return clone(probe).set_params(C=PENALTIES[best]), merits[best], spread if spread > 1e-6 else 1.0
@@ -285,14 +286,6 @@ def _scores_by_penalty(probe: Probe, seen: FloatArray, codes: IntArray, part: Fo
         values = (rows @ weights.T + intercepts).numpy()
         values = values[:, 0] if len(onehot) == 1 else values
         yield standardise(values[part.test], values[part.train])
-
-
-def _merits(scores: FloatArray, codes: IntArray) -> list[tuple[float, float]]:
-    """AUROC and d' of each candidate; equal where they differ by rounding only."""
-    by_class = torch.from_numpy(scores if scores.ndim == 3 else scores[..., None]).movedim(-1, 1)
-    labels = torch.from_numpy(codes).expand(len(scores), -1)
-    areas, distances = (one_vs_rest(by_class, labels, name).tolist() for name in ("auroc", "d_prime"))
-    return [(round(area, 10), round(distance, 7)) for area, distance in zip(areas, distances, strict=True)]
 
 
 def _pooled(

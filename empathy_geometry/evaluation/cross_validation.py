@@ -52,10 +52,10 @@ class Evaluation:
         chosen_positions: Index of the position chosen inside each training fold.
         chosen_params: Grid parameters chosen inside each training fold.
         baselines: AUROC of each text-only baseline on the same folds; empty where no texts were given.
-        best_baseline: The one to compare with, "chosen": in each fold the baseline that is best within the training
-            rows. None without texts.
-        excess: AUROC minus that of "chosen". Its lower end is the smallest over all baselines, so that it holds against
-            whichever is the best (see `metrics.auroc_excess`). None without texts.
+        best_baseline: The one to compare with, "best_in_training": in each fold the baseline that is best within the
+            training rows. None without texts.
+        excess: AUROC minus that of `best_baseline`. Its lower end is the smallest over all baselines, so that it holds
+            against whichever is the best (see `metrics.excess_over_best`). None without texts.
         excesses: AUROC minus each baseline's.
         baseline_scores: Out-of-fold scores of the baselines.
         variance_inflation: Factor on the variance in the intervals, because scenarios train each other's probe; see

@@ -82,10 +82,15 @@ def select(
         ) from error
     folds = [Fold(train[f.train], train[f.test]) for f in inner]
     scores = inner_scores(probe, data, competing, folds)[:, :, train]
-    labels = torch.from_numpy(data.codes[train]).expand(len(competing), -1)
+    merits = merits_of(scores, data.codes[train])
+    return competing[max(range(len(competing)), key=lambda i: merits[i])]
+
+
+def merits_of(scores: Float[Tensor, "candidate k n"], codes: IntArray) -> list[tuple[float, float]]:
+    """AUROC and d' of each candidate; those that differ by rounding only are equal, whatever the arithmetic's order."""
+    labels = torch.from_numpy(codes).expand(len(scores), -1)
     areas, distances = (one_vs_rest(scores, labels, name).tolist() for name in ("auroc", "d_prime"))
-    # Candidates that differ by rounding only are equal, whatever the order of the arithmetic.
-    return competing[max(range(len(competing)), key=lambda i: (round(areas[i], 10), round(distances[i], 7)))]
+    return [(round(area, 10), round(distance, 7)) for area, distance in zip(areas, distances, strict=True)]
 
 
 def inner_scores(
