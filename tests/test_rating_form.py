@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import subprocess
+from base64 import b64encode
+from hashlib import sha256
 from html import unescape
 
 import pytest
@@ -31,25 +33,46 @@ def sheet(tmp_path):
     return eg.export_rating_sheet(texts, tmp_path / "sheet", seed=1, scale=(0, 4), raters=["Zoë"])
 
 
+def with_script(page, script):
+    """The form with a script of the test's own, which its content-security policy is told of as a user could not."""
+    allowed = b64encode(sha256(script.encode()).digest()).decode()
+    page, n_policies = re.subn(r"script-src ('sha256-[^']+')", rf"script-src \1 'sha256-{allowed}'", page)
+    assert n_policies == 1
+    return page.replace("</body>", f"<script>{script}</script></body>")
+
+
 def drive(sheet, tmp_path, script, *, width=1000):
     """Run a script inside the form, and give what it put into `out`."""
     page = sheet.forms[0].read_text()
     driven = tmp_path / "driven.html"
-    driven.write_text(page.replace("</body>", f"<script>{PRELUDE}{script}{EPILOGUE}</script></body>"))
-    if width < 500:
+    if width >= 500:
+        driven.write_text(with_script(page, PRELUDE + script + EPILOGUE))
+        shown = driven
+    else:
         # Browsers refuse narrower windows, but not narrower frames.
-        frame = tmp_path / "frame.html"
-        frame.write_text(
+        driven.write_text(with_script(page, PRELUDE + script + "parent.postMessage(JSON.stringify(out), '*');"))
+        shown = tmp_path / "frame.html"
+        shown.write_text(
             f'<iframe src="driven.html" width="{width}" height="900" style="border:0"></iframe><script>onmessage = e =>'
             f" document.body.append(Object.assign(document.createElement('pre'), {{ id: 'out', textContent: e.data }}))"
             f"</script>"
         )
-        driven.write_text(driven.read_text().replace(EPILOGUE, "parent.postMessage(JSON.stringify(out), '*');"))
-        driven = frame
+    return json.loads(unescape(re.search(r'<pre id="out">(.*?)</pre>', dumped(shown, tmp_path), re.S)[1]))
+
+
+def dumped(page, tmp_path):
+    """The document as the browser has it once its scripts ran."""
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", "--dump-dom", driven.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    return json.loads(unescape(re.search(r'<pre id="out">(.*?)</pre>', dom, re.S)[1]))
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", "--dump-dom", page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_a_script_that_the_policy_does_not_know_does_not_run(sheet, tmp_path):
+    page = tmp_path / "foreign.html"
+    page.write_text(sheet.forms[0].read_text().replace("</body>", "<script>document.title = 'taken'</script></body>"))
+    assert "<title>taken" not in dumped(page, tmp_path)
+    page.write_text(with_script(sheet.forms[0].read_text(), "document.title = 'taken'"))
+    assert "<title>taken" in dumped(page, tmp_path)
 
 
 def test_rated_by_keyboard_saved_and_read_back(sheet, tmp_path):
