@@ -1,6 +1,7 @@
 """SAE agreement: planted features are found, what learned nothing is not, and the table says which."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.controls import random_decoder, untrained
 from empathy_geometry.sae.features import pooled_features
-from empathy_geometry.sae.sparse_probing import SparseProbe
+from empathy_geometry.sae.sparse_probing import SparseProbe, sparse_probing
 from empathy_geometry.sae.subspace_agreement import agreement_with_concept
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,6 +59,20 @@ def test_differences_between_probes_count_the_shared_training_rows_of_both(found
     for k, without in found.untrained_probing.sparse.items():
         expected = against(found.probing.sparse[k], "the untrained dictionary's", without)
         assert found.over_untrained[k] == expected
+
+
+def test_the_shortfall_counts_the_shared_training_rows_of_the_dense_probe():
+    acts, layer = PLANTED.activations, PLANTED.activations.layers[0]
+    noisy = replace(acts, values=acts.values + 8 * torch.randn(acts.values.shape, generator=torch.manual_seed(0)))
+    classes = {"positive": "positive", "negative": "negative"}
+    dense = cross_validate(eg.Probe("logistic"), noisy, layers=[layer], **classes)
+    features = torch.rand(len(acts), 20, generator=torch.manual_seed(1))
+    errors = []
+    for inflation in (1.0, 3.0):
+        given = replace(dense, variance_inflation=inflation)
+        found = sparse_probing(features, noisy, layer=layer, **classes, ks=[4], dense=given)
+        errors.append(found.shortfall[4].high - found.shortfall[4].low)
+    assert errors[1] > 1.1 * errors[0]
 
 
 def test_the_planted_subspace_is_the_one_that_was_found(found):

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 
 from empathy_geometry.foundation._types import IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_groups
+from empathy_geometry.foundation.names import as_texts
 
 _ROWS_PER_BLOCK = 256
 _PAIRS_PER_BLOCK = 20_000
@@ -65,7 +66,8 @@ def near_duplicates(
         raise ValueError(f"threshold must lie strictly between 0 and 1, got {threshold}; try 0.8")
     if n < 1 or max_pairs < 1:
         raise ValueError(f"n and max_pairs must be at least 1, got {n} and {max_pairs}")
-    if not len(texts):
+    texts = as_texts(texts)
+    if not texts:
         return ()
     group = as_groups(groups, len(texts))
     grams = _gram_matrix(texts, n)

@@ -22,6 +22,7 @@ from empathy_geometry.evaluation.fold_scores import decision_values, standardise
 from empathy_geometry.evaluation.selection import merits_of
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_groups, as_matrix, as_names, check_choice
+from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.geometry.newton_logistic import logistic_of_one
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -196,10 +197,12 @@ def baseline_scores(
 
 
 def _codes(texts: LabeledTexts | Sequence[str], y: LabelsLike) -> IntArray:
-    if isinstance(texts, str):
-        raise TypeError("texts must be LabeledTexts or a sequence of strings, got one string; try [text]")
-    labels = as_names(y, "y", len(texts))
+    labels = as_names(y, "y", len(_responses(texts)))
     return np.unique(labels, return_inverse=True)[1].reshape(-1)
+
+
+def _responses(texts: LabeledTexts | Sequence[str]) -> tuple[str, ...]:
+    return texts.responses if isinstance(texts, LabeledTexts) else as_texts(texts)
 
 
 def _inputs(
@@ -209,7 +212,7 @@ def _inputs(
     which: Sequence[BaselineName],
 ) -> dict[str, Any]:
     """What each baseline reads; without token embeddings theirs is left out."""
-    responses = np.array(list(texts.responses if isinstance(texts, LabeledTexts) else texts), dtype=object)
+    responses = np.array(_responses(texts), dtype=object)
     found: dict[str, Any] = {}
     for name in which:
         check_choice(name, "which", BASELINES)

@@ -12,7 +12,7 @@ from torch import Tensor
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer
 from empathy_geometry.foundation._validation import as_groups, as_names, rows_named, to_numpy
-from empathy_geometry.foundation.names import check_text
+from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
 
@@ -206,11 +206,7 @@ def _classes(
 def _responses(texts: LabeledTexts | Sequence[str] | None, n: int) -> tuple[str, ...] | None:
     if texts is None:
         return None
-    if isinstance(texts, str):
-        raise TypeError("texts must be LabeledTexts or a sequence of strings, got one string")
-    judged = texts.responses if isinstance(texts, LabeledTexts) else tuple(texts)
-    for i, text in enumerate(judged):
-        check_text(text, f"texts[{i}]")
+    judged = texts.responses if isinstance(texts, LabeledTexts) else as_texts(texts)
     if len(judged) != n:
         raise ValueError(f"texts must have one text for each of {n} rows, got {len(judged)}")
     return judged

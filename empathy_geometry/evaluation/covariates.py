@@ -13,6 +13,7 @@ from empathy_geometry.evaluation.surviving import surviving_share
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_matrix
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -171,7 +172,7 @@ def length_covariates(texts: LabeledTexts | Sequence[str]) -> FloatArray:
         >>> length_covariates(["One. Two three."]).tolist()
         [[15.0, 3.0, 2.0]]
     """
-    responses = texts.responses if isinstance(texts, LabeledTexts) else tuple(texts)
+    responses = texts.responses if isinstance(texts, LabeledTexts) else as_texts(texts)
     return np.array(
         [[len(t), len(t.split()), max(len(re.findall(r"[.!?]+(?:\s|$)", t)), 1)] for t in responses], dtype=np.float64
     )

@@ -16,7 +16,7 @@ that the same scenario is never on both sides of a fold because it was written i
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
@@ -118,6 +118,25 @@ def check_text(text: object, what: str) -> None:
         raise TypeError(f"{what} must be a string, got {type(text).__name__}")
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
         raise ValueError(f"{what} holds half a surrogate pair and is not valid UTF-8; look for cut emoji")
+
+
+def as_texts(texts: object, what: str = "texts") -> tuple[str, ...]:
+    """Texts from a sequence of strings, each one that can be written as UTF-8.
+
+    Raises:
+        TypeError: one string, no sequence, or something in it that is no string.
+        ValueError: half a surrogate pair in one of them.
+
+    Example:
+        >>> as_texts(["one", "two"])
+        ('one', 'two')
+    """
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise TypeError(f"{what} must be a sequence of strings, got {type(texts).__name__}; try [text]")
+    found = tuple(texts)
+    for i, text in enumerate(found):
+        check_text(text, f"{what}[{i}]")
+    return found
 
 
 def is_missing(value: object) -> bool:

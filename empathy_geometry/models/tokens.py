@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from empathy_geometry.foundation._validation import check_choice
-from empathy_geometry.foundation.names import check_text
+from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.models.chat_template import ChatTemplate, render_chat, template_day
 from empathy_geometry.models.control_tokens import ControlTokens, Pieces
 from empathy_geometry.models.loading import HookedModel, context_length
@@ -86,16 +86,12 @@ def tokenize(
         ValueError: a text has no tokens or does not fit the model's context; names the text. With `chat_template`,
             the tokenizer has no template. `date` is no date.
     """
-    if isinstance(texts, str):
-        raise TypeError("texts must be a sequence of strings, got one string; try [text]")
     check_choice(control_tokens, "control_tokens", get_args(ControlReading))
     template_day(date)
     if isinstance(texts, LabeledTexts):
         strings, prompts = list(texts.responses if chat_template else texts.texts), texts.prompts
     else:
-        strings, prompts = list(texts), None
-    for i, string in enumerate(strings):
-        check_text(string, f"texts[{i}]")
+        strings, prompts = list(as_texts(texts)), None
     encoder = _Encoder(model, prepend_bos, control_tokens == "control")
     if chat_template:
         template = ChatTemplate(model.tokenizer, date)
@@ -134,8 +130,7 @@ def tokenize_messages(
     check_choice(control_tokens, "control_tokens", get_args(ControlReading))
     encoder = _Encoder(model, None, control_tokens == "control")
     pieces: list[Pieces] = []
-    for i, message in enumerate(messages):
-        check_text(message, f"texts[{i}]")
+    for message in as_texts(messages, "prompts"):
         if encoder.control.in_words([encoder.words(message)]):
             pieces.append(ChatTemplate(model.tokenizer, date)(None, message).pieces)
         else:

@@ -9,7 +9,7 @@ import numpy as np
 
 from empathy_geometry.foundation.checked_json import dump_checked, load_checked
 from empathy_geometry.foundation.durable_file import write_text
-from empathy_geometry.foundation.names import check_text
+from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
@@ -129,8 +129,6 @@ def rows_of(
     texts: SteeringSweep | LabeledTexts | Sequence[str], measures: Mapping[str, Sequence[float]]
 ) -> list[tuple[str, str, str, Source]]:
     """(text, prompt, group, source) of every row of a sweep, of labeled texts or of plain strings."""
-    if isinstance(texts, str):
-        raise TypeError("texts must be a sequence of strings, got one string; try [text]")
     if isinstance(texts, LabeledTexts):
         responses = texts.responses
         # The cue by which a model knows where to answer is nothing that a reader needs.
@@ -140,9 +138,7 @@ def rows_of(
     elif hasattr(texts, "alphas"):
         return _sweep_rows(texts, measures)
     else:
-        rows = [(text, "", f"text {i}", "") for i, text in enumerate(texts)]
-        for i, text in enumerate(texts):
-            check_text(text, f"texts[{i}]")
+        rows = [(text, "", f"text {i}", "") for i, text in enumerate(as_texts(texts))]
     for name, values in measures.items():
         if len(values) != len(rows) or not np.isfinite(np.asarray(values, dtype=float)).all():
             raise ValueError(f"measures[{name!r}] must be {len(rows)} finite numbers, one per text, got {len(values)}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from empathy_geometry.foundation._types import BoolArray, IntArray, LabelsLike, NamesLike, StrArray
 from empathy_geometry.foundation._validation import as_names
-from empathy_geometry.foundation.names import as_name, check_text
+from empathy_geometry.foundation.names import as_name, as_texts
 from empathy_geometry.foundation.provenance import hash_texts
 from empathy_geometry.foundation.terminal import printable
 
@@ -70,22 +70,18 @@ class LabeledTexts:
         families: LabelsLike | None = None,
         name: str = "texts",
     ) -> None:
-        if isinstance(texts, str):
-            raise TypeError("texts must be a sequence of strings, got one string; try [text]")
-        texts = tuple(texts)
+        texts = as_texts(texts)
         if not texts:
             raise ValueError("texts is empty; give at least one text")
         for i, text in enumerate(texts):
-            check_text(text, f"texts[{i}]")
             if not text.strip():
                 raise ValueError(f"texts[{i}] is blank; remove the row or fill it in")
         n = len(texts)
         if prompts is not None:
-            prompts = tuple(prompts)
+            prompts = as_texts(prompts, "prompts")
             if len(prompts) != n:
                 raise ValueError(f"prompts must have one entry for each of {n} texts, got {len(prompts)}")
             for i, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
-                check_text(prompt, f"prompts[{i}]")
                 if not text.startswith(prompt):
                     raise ValueError(
                         f"texts[{i}] must begin with prompts[{i}] (texts are prompt + response), got text "
