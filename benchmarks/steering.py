@@ -34,10 +34,10 @@ import torch
 import transformers
 
 import empathy_geometry as eg
+from empathy_geometry.generation.continuations import generate, prompt_tokens
+from empathy_geometry.generation.likelihood import read_continuations
 from empathy_geometry.models.embedded_model import EMBEDDED_NAME, GGUF_SHA256, cache_folder
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.generation import generate, prompt_tokens
-from empathy_geometry.steering.reading import read_continuations
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS, NeutralTexts
 
 LAYER = 15

@@ -22,6 +22,7 @@ from empathy_geometry.evaluation.selectivity import selectivity
 from empathy_geometry.evaluation.transfer import TransferMatrix, transfer_matrix
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.generation.continuations import Continuations, generate
 from empathy_geometry.geometry.cosine import CosineWarning
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
@@ -40,7 +41,6 @@ from empathy_geometry.sae.training import train_sae
 from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
 from empathy_geometry.steering.calibration import Calibration, calibrate_threshold
 from empathy_geometry.steering.coherence import Coherence, coherence
-from empathy_geometry.steering.generation import Continuations, generate
 from empathy_geometry.steering.hook import SteeringHook, response_spans
 from empathy_geometry.steering.interval_censored import Crossings, crossings
 from empathy_geometry.steering.monitoring import TokenScores, token_scores

@@ -4,11 +4,11 @@ import pytest
 import torch
 from tiny_models import tiny_bridge
 
-from empathy_geometry.steering import cached_rows, decoding
-from empathy_geometry.steering.cached_rows import CachedRows
-from empathy_geometry.steering.decoding import end_tokens
-from empathy_geometry.steering.generation import Continuations, generate
-from empathy_geometry.steering.reading import read_continuations
+from empathy_geometry.generation import cached_rows, decoding
+from empathy_geometry.generation.cached_rows import CachedRows
+from empathy_geometry.generation.continuations import Continuations, generate
+from empathy_geometry.generation.decoding import end_tokens
+from empathy_geometry.generation.likelihood import read_continuations
 
 PROMPTS = ["abc erI", "pot", "I walked home and the rain abc", "<|im_end|> er"]
 OPTIONS = {"do_sample": False, "verbose": False, "return_type": "tokens", "stop_at_eos": False}

@@ -16,11 +16,11 @@ from tiny_models import D_MODEL, has_hooked_transformer, tiny_hooked_transformer
 from transformers.cache_utils import DynamicLayer
 
 import empathy_geometry as eg
+from empathy_geometry.generation.continuations import continuations
+from empathy_geometry.generation.decoding import decode, end_tokens
+from empathy_geometry.generation.edited_prompts import PromptEdit
+from empathy_geometry.generation.likelihood import read_streams
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.steering.decoding import decode, end_tokens
-from empathy_geometry.steering.fanned_prompts import Fan
-from empathy_geometry.steering.generation import continuations
-from empathy_geometry.steering.reading import read_streams
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -142,8 +142,8 @@ def test_steered_texts_and_their_scores(name):
     def edit(batch):
         return hook.with_alpha(strength[batch]).attached(model)
 
-    fan = Fan(hook.names(model), lambda batch: hook.with_alpha(strength[batch]).edit)
-    found = decode(model, rows, max_new_tokens=NEW, edit=edit, edit_keys=strength.tolist(), fan=fan)
+    prompt_edit = PromptEdit(hook.names(model), lambda batch: hook.with_alpha(strength[batch]).edit)
+    found = decode(model, rows, max_new_tokens=NEW, edit=edit, edit_keys=strength.tolist(), prompt_edit=prompt_edit)
     expected = []
     for ids, alpha in zip(rows, strength.tolist(), strict=True):
         with hook.with_alpha(alpha).attached(model):

@@ -21,6 +21,7 @@ LAYERS = (
     "audit",
     "dimensionality",
     "similarity",
+    "generation",
     "steering",
     "causal",
     "sae",

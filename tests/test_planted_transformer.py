@@ -7,11 +7,11 @@ from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
 from empathy_geometry.foundation.provenance import Provenance, kind_of
+from empathy_geometry.generation.continuations import generate
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.random_weights import randomise_weights
 from empathy_geometry.planted.texts import planted_neutral_texts, planted_prompts, planted_texts
 from empathy_geometry.planted.transformer import LAYER, planted_model
-from empathy_geometry.steering.generation import generate
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.sweep import steering_sweep
 

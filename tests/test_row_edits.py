@@ -6,8 +6,8 @@ from tiny_models import D_MODEL, KINDS, N_LAYERS, tiny_model
 
 from empathy_geometry.causal.fan_out import EditedModel
 from empathy_geometry.causal.row_edits import Edit, RowEdits
+from empathy_geometry.generation.continuations import generate
 from empathy_geometry.models.tokens import tokenize
-from empathy_geometry.steering.generation import generate
 
 TEXT = "abc erI the pot and the rain"
 

@@ -5,9 +5,9 @@ import torch
 from tiny_models import D_MODEL, N_LAYERS, tiny_bridge
 
 import empathy_geometry as eg
+from empathy_geometry.generation.continuations import generate
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.generation import generate
 from empathy_geometry.steering.hook import response_spans
 
 

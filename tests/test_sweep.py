@@ -8,8 +8,9 @@ import torch
 from tiny_models import D_MODEL, tiny_bridge
 
 import empathy_geometry as eg
+from empathy_geometry.generation import continuations, decoding
 from empathy_geometry.models.loading import is_bridge
-from empathy_geometry.steering import decoding, generation, reading, reference, sweep
+from empathy_geometry.steering import reference, sweep
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS, unsteered_reference
 from empathy_geometry.steering.search import SearchDesign, search_sweep
@@ -61,8 +62,8 @@ def test_small_batches_change_no_number(tiny_model, monkeypatch):
     for module, name in (
         (decoding, "_CACHE_BYTES"),
         (decoding, "_LOGIT_BYTES"),
-        (reading, "_CACHE_BYTES"),
-        (reading, "_LOGIT_BYTES"),
+        (likelihood, "_CACHE_BYTES"),
+        (likelihood, "_LOGIT_BYTES"),
         (reference, "_LOGIT_BYTES"),
     ):
         monkeypatch.setattr(module, name, 30_000)
@@ -71,7 +72,7 @@ def test_small_batches_change_no_number(tiny_model, monkeypatch):
 
 def test_what_rows_have_in_common_is_read_once(tiny_model):
     """With a chat template every prompt begins alike: that head is read once per alpha, not once per row."""
-    rows = generation.prompt_tokens(tiny_model, PROMPTS, max_new_tokens=1, chat=True)
+    rows = continuations.prompt_tokens(tiny_model, PROMPTS, max_new_tokens=1, chat=True)
     head = next(i for i, column in enumerate(zip(*rows, strict=False)) if len(set(column)) > 1)
     longest = max(map(len, rows))
     assert head > 20
@@ -85,7 +86,7 @@ def test_what_rows_have_in_common_is_read_once(tiny_model):
     }
     scoring = 3 * longest
     written = 15  # each token is scored, unless an equal text was
-    # On TransformerBridge the first block is before the edit, and runs once for each prompt (test_fanned_prompts.py).
+    # On TransformerBridge the first block is before the edit, and runs once for each prompt (test_edited_prompts.py).
     prompts = head + sum(len(row) - head for row in rows) if is_bridge(tiny_model) else 5 * head + 15 * (longest - head)
     assert scoring < read["all"] - prompts <= scoring + written
     # Nothing of a prompt is edited, so all rows share its one reading, and all first tokens are the unsteered ones.
@@ -121,7 +122,7 @@ def test_the_concept_read_back_is_counted_in_class_gaps(tiny_model):
     assert np.abs(in_gaps.concept[1]).max() > 0.05
     np.testing.assert_allclose(in_gaps.concept, in_activation_units.concept / 2, atol=1e-5)
     assert (in_gaps.concept[0] == 0).all()
-    rows = generation.prompt_tokens(tiny_model, PROMPTS, max_new_tokens=6, chat=True)
+    rows = continuations.prompt_tokens(tiny_model, PROMPTS, max_new_tokens=6, chat=True)
 
     def projected(prompt, alpha):
         read = []

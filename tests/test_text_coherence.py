@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 import empathy_geometry as eg
+from empathy_geometry.generation.continuations import Continuations, generate
+from empathy_geometry.generation.likelihood import read_continuations
 from empathy_geometry.steering.coherence import distinct_n, divergence_part, perplexity_part, repetition_part
-from empathy_geometry.steering.generation import Continuations, generate
-from empathy_geometry.steering.reading import read_continuations
 
 IDS = st.lists(st.integers(0, 5), min_size=1, max_size=30)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import empathy_geometry as eg
+from empathy_geometry.generation.continuations import Continuations
 from empathy_geometry.steering.calibration import _ordered_pairs, _shuffled
-from empathy_geometry.steering.generation import Continuations
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

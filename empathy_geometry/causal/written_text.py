@@ -13,10 +13,10 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.causal.preparation import Preparation
 from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.generation.continuations import generate
 from empathy_geometry.models.loading import HookedModel, hook_names
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import tokenize_messages
-from empathy_geometry.steering.generation import generate
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
 

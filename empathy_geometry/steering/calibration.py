@@ -14,11 +14,11 @@ from empathy_geometry.foundation._validation import as_rng, check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.generation.continuations import Continuations, generate
+from empathy_geometry.generation.likelihood import Reading, read_continuations
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.steering.coherence import Coherence, CoherencePart, coherence_of
-from empathy_geometry.steering.generation import Continuations, generate
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD
-from empathy_geometry.steering.reading import Reading, read_continuations
 
 Shuffle = Literal["words", "tokens"]
 SHUFFLES: tuple[Shuffle, ...] = ("words", "tokens")

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.generation.continuations import Continuations
+from empathy_geometry.generation.likelihood import Reading, read_continuations
 from empathy_geometry.models.loading import HookedModel
-from empathy_geometry.steering.generation import Continuations
-from empathy_geometry.steering.reading import Reading, read_continuations
 
 CoherencePart = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 """A user's own part: (steered texts, unsteered texts) to one number in [0, 1] a row."""

@@ -19,13 +19,13 @@ from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice, rows_named
 from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.generation.continuations import Continuations
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import ControlReading, pad, tokenize
-from empathy_geometry.steering.generation import Continuations
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.token_pieces import token_pieces
 from empathy_geometry.steering.token_view import as_html, as_terminal

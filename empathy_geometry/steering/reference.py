@@ -11,6 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray, Layer, Seed
+from empathy_geometry.generation.continuations import (
+    Continuations,
+    continuations,
+    prompt_tokens,
+    sampling_draws,
+)
+from empathy_geometry.generation.decoding import decode
+from empathy_geometry.generation.likelihood import read_streams
 from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, model_device
@@ -18,15 +26,7 @@ from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.coherence import divergence_part
-from empathy_geometry.steering.decoding import decode
-from empathy_geometry.steering.generation import (
-    Continuations,
-    continuations,
-    prompt_tokens,
-    sampling_draws,
-)
 from empathy_geometry.steering.hook import SteeringHook
-from empathy_geometry.steering.reading import read_streams
 
 NEUTRAL_TEXTS = (
     "The museum on the corner opens at ten and closes at five. On Mondays the lower rooms are shut for cleaning.",

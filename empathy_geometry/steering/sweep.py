@@ -12,20 +12,20 @@ from tqdm.auto import tqdm
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Seed
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.terminal import printable
-from empathy_geometry.geometry.directions import ConceptDirection
-from empathy_geometry.models.loading import HookedModel, check_model
-from empathy_geometry.models.model_view import own_view
-from empathy_geometry.steering.coherence import CoherencePart, coherence_of
-from empathy_geometry.steering.decoding import decode
-from empathy_geometry.steering.fanned_prompts import Fan, StreamEdit
-from empathy_geometry.steering.generation import (
+from empathy_geometry.generation.continuations import (
     Continuations,
     continuations,
     prompt_tokens,
     sampling_draws,
 )
+from empathy_geometry.generation.decoding import decode
+from empathy_geometry.generation.edited_prompts import PromptEdit, StreamEdit
+from empathy_geometry.generation.likelihood import Reading, read_streams
+from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.models.model_view import own_view
+from empathy_geometry.steering.coherence import CoherencePart, coherence_of
 from empathy_geometry.steering.hook import Operation, SteeringHook, Units
-from empathy_geometry.steering.reading import Reading, read_streams
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS as NEUTRAL_TEXTS
 from empathy_geometry.steering.reference import NeutralTexts, UnsteeredReference, sweep_settings
 from empathy_geometry.steering.token_tracking import Positions, check_spans, row_spans
@@ -304,7 +304,7 @@ def _write(
             max_new_tokens=max_new_tokens,
             edit=edit,
             edit_keys=keys,
-            fan=Fan(hook.names(model), stream_edit) if hook.positions == "all" else None,
+            prompt_edit=PromptEdit(hook.names(model), stream_edit) if hook.positions == "all" else None,
             temperature=temperature,
             draws=None if draws is None else np.tile(draws, (len(blocks), 1)),
             progress=bar.update,

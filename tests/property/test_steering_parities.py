@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tiny_models import D_MODEL, KINDS, N_LAYERS, tiny_model
 
 import empathy_geometry as eg
+from empathy_geometry.generation.continuations import generate
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.generation import generate
 from empathy_geometry.steering.hook import OPERATIONS
 
 pytestmark = pytest.mark.usefixtures("one_thread")

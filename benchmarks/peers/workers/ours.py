@@ -10,9 +10,9 @@ from serving import Case, Inputs
 from sklearn.metrics import roc_auc_score
 
 import empathy_geometry as eg
+from empathy_geometry.generation.continuations import generate
 from empathy_geometry.geometry.direction_methods import fit_vector
 from empathy_geometry.models.hooked_transformer import _from_llama
-from empathy_geometry.steering.generation import generate
 from empathy_geometry.texts.splits import Fold
 
 PACKAGES = ("empathy-geometry", "torch", "transformer-lens", "transformers", "scikit-learn")

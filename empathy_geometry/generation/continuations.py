@@ -9,10 +9,10 @@ import numpy as np
 
 from empathy_geometry.foundation._types import FloatArray, Seed
 from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.generation.decoding import Edit, decode
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import ControlReading, tokenize, tokenize_messages
-from empathy_geometry.steering.decoding import Edit, decode
 
 
 @dataclass(frozen=True, eq=False)

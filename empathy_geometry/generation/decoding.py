@@ -12,13 +12,13 @@ from torch import Tensor
 from empathy_geometry.activations.batching import batches
 from empathy_geometry.activations.prefix_cache import HOOKED, keeping_obstacle
 from empathy_geometry.foundation._types import FloatArray, IntArray
+from empathy_geometry.generation.cached_rows import CachedRows, cache_bytes_per_column, warn_of_slow_passes
+from empathy_geometry.generation.edited_prompts import PromptEdit, read_edited_prompts
+from empathy_geometry.generation.repeats import distinct
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.model_view import prepare_view
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column, warn_of_slow_passes
-from empathy_geometry.steering.fanned_prompts import Fan, read_fanned
-from empathy_geometry.steering.repeats import distinct
 
 # Keys and values of a batch, and the logits of its rows, are what bounds it.
 _CACHE_BYTES = 1_000_000_000
@@ -35,7 +35,7 @@ def decode(
     max_new_tokens: int,
     edit: Edit | None = None,
     edit_keys: Sequence[Hashable] | None = None,
-    fan: Fan | None = None,
+    prompt_edit: PromptEdit | None = None,
     temperature: float = 0.0,
     draws: FloatArray | None = None,
     progress: Callable[[int], object] | None = None,
@@ -47,11 +47,11 @@ def decode(
         prompts: Token ids of each row.
         max_new_tokens: At most so many tokens each.
         edit: The context of a batch, entered with the rows' indices.
-        edit_keys: Promises that rows with equal keys are edited alike while their prompts are read, token by token from
-            the first. Then a prompt is read once for each key, and so is what all prompts begin with (the head of a
-            chat template). None: alike without `edit`, each row for itself with it.
-        fan: The same edit as `edit`, where it is one of the stream at all tokens after some blocks: while prompts are
-            read, the blocks before then run once for a prompt, whatever the number of keys.
+        edit_keys: Rows with equal keys must be edited alike while their prompts are read, token by token from the
+            first. Then a prompt is read once for each key, and so is what all prompts begin with (the head of a chat
+            template). None: alike without `edit`, each row for itself with it.
+        prompt_edit: The same edit as `edit`, where it is one of the stream at all tokens after some blocks: while
+            prompts are read, the blocks before then run once for a prompt, whatever the number of keys.
         temperature: 0 is greedy.
         draws: Numbers in [0, 1) by which tokens are drawn above temperature 0, [row, step].
         progress: Called with the number of rows done after each batch.
@@ -72,7 +72,7 @@ def decode(
     for batch in _batches(model, lengths, prompts, max_new_tokens, ragged=keep):
         with torch.no_grad(), ExitStack() as stack:
             rows, logits = _read_prompts(
-                model, lengths, prompts, batch, within, keys, fan, stack, sharing=obstacle is None, keep=keep
+                model, lengths, prompts, batch, within, keys, prompt_edit, stack, sharing=obstacle is None, keep=keep
             )
             chosen: list[Tensor] = []
             finished = torch.zeros(len(batch), dtype=torch.bool, device=logits.device)
@@ -112,7 +112,7 @@ def _read_prompts(
     batch: IntArray,
     within: Edit,
     keys: Sequence[Hashable],
-    fan: Fan | None,
+    prompt_edit: PromptEdit | None,
     stack: ExitStack,
     *,
     sharing: bool,
@@ -127,11 +127,11 @@ def _read_prompts(
         head = _common_head([prompts[i] for i in readers])
         if not all(lengths.can_continue(head, len(prompts[i])) for i in readers):
             head = 0
-    if fan is not None and sharing and len(heads) > 1:
-        fanned = read_fanned(model, prompts, readers, keys, head, fan)
-        if fanned is not None:
+    if prompt_edit is not None and sharing and len(heads) > 1:
+        edited = read_edited_prompts(model, prompts, readers, keys, head, prompt_edit)
+        if edited is not None:
             stack.enter_context(within(batch))
-            rows, logits = fanned
+            rows, logits = edited
             return (
                 (rows, logits) if len(readers) == len(batch) else (rows.select(which.tolist()), logits[which.tolist()])
             )

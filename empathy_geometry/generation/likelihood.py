@@ -12,15 +12,15 @@ from empathy_geometry.activations.batching import batches
 from empathy_geometry.activations.outlier_tokens import ordinary_mean
 from empathy_geometry.activations.prefix_cache import HOOKED, keeping_obstacle
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
+from empathy_geometry.generation.cached_rows import CachedRows, cache_bytes_per_column, warn_of_slow_passes
+from empathy_geometry.generation.continuations import Continuations
+from empathy_geometry.generation.repeats import distinct
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.attachment import Hook, attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, hook_name
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.cached_rows import CachedRows, cache_bytes_per_column, warn_of_slow_passes
-from empathy_geometry.steering.generation import Continuations
-from empathy_geometry.steering.repeats import distinct
 
 # Keys and values bound how many texts are read together, the logits of all new tokens how far they are read at once.
 _CACHE_BYTES = 1_000_000_000

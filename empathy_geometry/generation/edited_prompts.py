@@ -11,15 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.foundation._types import IntArray
+from empathy_geometry.generation.cached_rows import CachedRows
+from empathy_geometry.generation.repeats import distinct
 from empathy_geometry.models.loading import HookedModel, is_bridge
-from empathy_geometry.steering.cached_rows import CachedRows
-from empathy_geometry.steering.repeats import distinct
 
 StreamEdit: TypeAlias = Callable[[Float[Tensor, "row pos d_model"]], Float[Tensor, "row pos d_model"]]
 
 
 @dataclass(frozen=True)
-class Fan:
+class PromptEdit:
     """An edit of the stream after some blocks that is the same at every token of a prompt.
 
     Attributes:
@@ -31,13 +31,13 @@ class Fan:
     edit: Callable[[IntArray], StreamEdit]
 
 
-def read_fanned(
+def read_edited_prompts(
     model: HookedModel,
     prompts: Sequence[tuple[int, ...]],
     readers: IntArray,
     keys: Sequence[Hashable],
     head: int,
-    fan: Fan,
+    prompt_edit: PromptEdit,
 ) -> tuple[CachedRows, Float[Tensor, "reader vocab"]] | None:
     """Every prompt of `readers` read under its edit, and the logits after it.
 
@@ -47,7 +47,7 @@ def read_fanned(
         readers: Rows to read.
         keys: Of all rows; those with equal keys are edited alike.
         head: How many tokens all prompts begin with, read once for each key.
-        fan: The edit.
+        prompt_edit: The edit.
 
     Returns:
         None where the model cannot run its first layers on fewer rows than its last: read row by row then.
@@ -56,7 +56,7 @@ def read_fanned(
         return None  # HookedTransformer's cache has one number of rows for all layers
     openers, opener_of = distinct([keys[i] for i in readers])
     firsts, prompt_of = distinct([prompts[i] for i in readers])
-    edited, edit = readers[openers], fan.edit(readers[openers])
+    edited, edit = readers[openers], prompt_edit.edit(readers[openers])
 
     def spread(stream: Tensor, hook: object) -> Tensor:
         return edit(stream.expand(len(edited), -1, -1))
@@ -66,7 +66,7 @@ def read_fanned(
     # Layers that do not broadcast over rows raise; what else is wrong comes up again when rows are read one by one.
     with (
         suppress(RuntimeError, ValueError, TypeError, IndexError),
-        model.hooks(fwd_hooks=[(lambda name: name in fan.names, spread)]),
+        model.hooks(fwd_hooks=[(lambda name: name in prompt_edit.names, spread)]),
     ):
         opened = CachedRows(model, 1)
         if head:
@@ -76,7 +76,7 @@ def read_fanned(
             rows = _restricted(opened, opener_of[chosen]) if head else CachedRows(model, 1)
             if rows is None:
                 return None
-            edited, edit = readers[chosen], fan.edit(readers[chosen])
+            edited, edit = readers[chosen], prompt_edit.edit(readers[chosen])
             after.append(_read_one(rows, prompts[readers[first]][head:]))
             parts.append((chosen, rows))
         together = _together(parts, len(readers))
