@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_matrix
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.names import as_texts
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import grouped_folds
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CovariateControl:
+class CovariateControl(Result):
     """Held-out AUROC with and without what covariates predict of the activations.
 
     Attributes:
@@ -47,20 +48,17 @@ class CovariateControl:
     probe: str
     seed: int
 
-    @printable
-    def __str__(self) -> str:
-        lines = [
-            f"Held-out AUROC, {self.probe}, n = {self.before.n} in {self.before.n_groups} groups",
-            f"  as it is                      {self.before}",
-            f"  without {', '.join(self.names)}: {self.after}",
-            f"  {', '.join(self.names)} alone: {self.covariates_alone}",
-            f"  share above chance that survives: {self.surviving or 'nothing above chance to begin with'}",
+    def tables(self) -> tuple[Table, ...]:
+        """AUROC as it is, without the covariates, and of these alone."""
+        names = ", ".join(self.names)
+        rows = [
+            {"what is read": "as it is", "AUROC": self.before},
+            {"what is read": f"without {names}", "AUROC": self.after},
+            {"what is read": f"{names} alone", "AUROC": self.covariates_alone},
         ]
-        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self)
+        title = f"Held-out AUROC, {self.probe}, n = {self.before.n} in {self.before.n_groups} groups"
+        survives = f"share above chance that survives: {self.surviving or 'nothing above chance to begin with'}"
+        return (Table.of(title, rows, notes=[survives, *(f"note: {note}" for note in self.notes)]),)
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each estimate."""

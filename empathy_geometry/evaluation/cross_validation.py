@@ -24,16 +24,15 @@ from empathy_geometry.evaluation.placements import FEW_GROUPS
 from empathy_geometry.evaluation.selection import Candidate, candidates, fit_and_score, select
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Result):
     """How well a probe tells classes apart in scenarios it was not fitted to.
 
     Attributes:
@@ -94,11 +93,6 @@ class Evaluation:
     notes: tuple[str, ...] = field(default=())
     seed: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        described: dict[str, Any] = to_json({name: getattr(self, name) for name in self.__dataclass_fields__})
-        return described
-
     def estimates(self) -> dict[str, Estimate]:
         """Every estimate by the name it is printed under."""
         shown: dict[str, Estimate | None] = {
@@ -117,26 +111,16 @@ class Evaluation:
 
         return pd.DataFrame([{"quantity": name, **e.to_dict()} for name, e in self.estimates().items()])
 
-    @printable
-    def __str__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """Every estimate, notes below."""
         groups = f"{self.auroc.n_groups} groups" if self.groups_given else "NO GROUPS (rows taken as independent)"
-        lines = [
-            f"{self.probe}: {' vs '.join(reversed(self.classes))}, held out",
+        title = (
+            f"{self.probe}: {' vs '.join(reversed(self.classes))}, held out\n"
             f"n = {len(self.labels)}, {groups}, {len(self.folds)} folds, {self.n_candidates} candidate(s); "
-            f"layers chosen: {', '.join(map(str, self.chosen_layers))}",
-        ]
-        estimates = self.estimates()
-        width = max(map(len, estimates))
-        lines += [f"  {name:<{width}}  {e}" for name, e in estimates.items()]
-        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        head, *rest = str(self).splitlines()
-        notes = [line.strip() for line in rest if line.startswith("  note")]
+            f"layers chosen: {', '.join(map(str, self.chosen_layers))}"
+        )
         rows = [{"quantity": name, "estimate": e} for name, e in self.estimates().items()]
-        return html_table(f"{head}\n{rest[0]}", rows, notes=notes)
+        return (Table.of(title, rows, notes=[f"note: {note}" for note in self.notes]),)
 
 
 def cross_validate(

@@ -10,11 +10,12 @@ from sklearn.base import clone
 from empathy_geometry.evaluation.classification import classification
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
 from empathy_geometry.foundation._validation import as_rng
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 
 @dataclass(frozen=True, eq=False)
-class DescriptionLength:
+class DescriptionLength(Result):
     """Result of `description_length`.
 
     Attributes:
@@ -37,15 +38,18 @@ class DescriptionLength:
     n: int
     n_groups: int
 
-    @printable
-    def __str__(self) -> str:
-        return (
-            f"{self.bits:.1f} bits against {self.uniform_bits:.1f} uniform, compression {self.compression:.2f} "
-            f"(sd over {len(self.bits_by_order)} orders {self.bits_by_order.std():.1f} bits; n = {self.n}, "
-            f"{self.n_groups} groups)"
+    def tables(self) -> tuple[Table, ...]:
+        """Length and compression in one row, blocks in another table."""
+        title = f"{self.bits:.1f} bits against {self.uniform_bits:.1f} uniform, compression {self.compression:.2f}"
+        rows = [
+            {"scenarios known": f"{share:.1%}", "bits per label": float(bits)}
+            for share, bits in zip(self.fractions, self.bits_by_block, strict=True)
+        ]
+        spread = (
+            f"sd over {len(self.bits_by_order)} orders {self.bits_by_order.std():.1f} bits; n = {self.n}, "
+            f"{self.n_groups} groups"
         )
-
-    __repr__ = __str__
+        return (Table.of(title, rows, notes=[spread]),)
 
 
 def description_length(

@@ -1,6 +1,6 @@
 """Does one concept survive the erasure of another? Linear erasure inside folds, with its positive controls."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from empathy_geometry.evaluation.surviving import surviving_share
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_groups, as_matrix
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.splits import grouped_folds
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Erasure:
+class Erasure(Result):
     """Held-out AUROC of two concepts before and after each is erased (LEACE, fitted inside the training folds).
 
     Attributes:
@@ -58,31 +58,18 @@ class Erasure:
     probe: str
     seed: int
 
-    def _rows(self) -> list[tuple[str, Estimate, Estimate]]:
-        return [
-            ("nothing", self.target, self.concept),
-            ("the concept", self.target_without_concept, self.concept_without_concept),
-            ("the target", self.target_without_target, self.concept_without_target),
-        ]
-
-    def _repr_html_(self) -> str:
-        rows = [{"erased": name, "target": str(t), "concept": str(c)} for name, t, c in self._rows()]
-        rows.append({"erased": "fresh control", "target": "", "concept": str(self.fresh_control)})
-        notes = [f"share of the target that survives: {self.surviving or 'not to be read'}", *self.notes]
-        return html_table(f"Held-out AUROC, {self.probe}", rows, notes=notes)
-
-    @printable
-    def __str__(self) -> str:
-        lines = [f"Held-out AUROC, {self.probe}, n = {self.target.n} in {self.target.n_groups} groups"]
-        lines.append(f"{'erased':<14}{'target':<24}{'concept':<24}")
-        lines += [f"{name:<14}{t!s:<24}{c!s:<24}".rstrip() for name, t, c in self._rows()]
-        lines.append(f"{'fresh control':<14}{'':<24}{self.fresh_control}")
-        lines.append(f"share of the target that survives: {self.surviving or 'not to be read'}")
-        return "\n".join(lines + [f"note: {note}" for note in self.notes])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self)
+    def tables(self) -> tuple[Table, ...]:
+        """AUROC of both concepts by what was erased."""
+        rows = (
+            ("nothing", str(self.target), str(self.concept)),
+            ("the concept", str(self.target_without_concept), str(self.concept_without_concept)),
+            ("the target", str(self.target_without_target), str(self.concept_without_target)),
+            ("fresh control", "", str(self.fresh_control)),
+        )
+        title = f"Held-out AUROC, {self.probe}, n = {self.target.n} in {self.target.n_groups} groups"
+        survives = f"share of the target that survives: {self.surviving or 'not to be read'}"
+        notes = (survives, *(f"note: {note}" for note in self.notes))
+        return (Table(title, ("erased", "target", "concept"), rows, notes),)
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each estimate."""

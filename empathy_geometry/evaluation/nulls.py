@@ -12,7 +12,8 @@ from torch import Tensor
 from empathy_geometry.evaluation.label_permutations import Scheme, label_permutations
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Seed
 from empathy_geometry.foundation._validation import as_float_array, as_matrix, as_names, as_rng, check_choice
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 DirectionNull = Literal["isotropic", "covariance"]
 
@@ -47,7 +48,7 @@ def shuffled_labels(
 
 
 @dataclass(frozen=True, eq=False)
-class NullTest:
+class NullTest(Result):
     """A statistic and what it is under shuffled labels.
 
     Attributes:
@@ -62,15 +63,12 @@ class NullTest:
     null_distribution: FloatArray
     scheme: str
 
-    @printable
-    def __str__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """Statistic, null and p."""
         null = self.null_distribution
-        return (
-            f"{self.statistic:.3f}, null mean {null.mean():.3f}, p = {self.pvalue:.3g} "
-            f"({len(null)} shuffles {self.scheme} groups)"
-        )
-
-    __repr__ = __str__
+        title = f"{self.statistic:.3f}, null mean {null.mean():.3f}, p = {self.pvalue:.3g}"
+        row = {"statistic": self.statistic, "null mean": float(null.mean()), "p": f"{self.pvalue:.3g}"}
+        return (Table.of(title, [row], notes=[f"{len(null)} shuffles {self.scheme} groups"]),)
 
 
 def label_null(

@@ -19,9 +19,8 @@ from empathy_geometry.evaluation.ranking import one_vs_rest
 from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
 from empathy_geometry.foundation._validation import as_rng, check_choice
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.texts.splits import Fold
 
 Statistic = Literal["auroc", "macro_auroc", "accuracy", "d_prime"]
@@ -34,7 +33,7 @@ _FEWEST_ACCEPTED = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class PermutationTest:
+class PermutationTest(Result):
     """Result of `permutation_test`.
 
     Attributes:
@@ -81,13 +80,11 @@ class PermutationTest:
         """Layers whose corrected p is at most `level`."""
         return tuple(name for name, p in zip(self.layers, self.layer_pvalues, strict=True) if p <= level)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON; of `layer_null` only its mean per layer, which is smaller by far."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "layer_null"}
-        fields["layer_null_mean"] = self.layer_null.mean(axis=1)
-        fields["layers"] = list(self.layers)
-        described: dict[str, Any] = to_json(fields)
-        return described
+    def content(self) -> dict[str, Any]:
+        """Every field; of `layer_null` only its mean per layer, which is smaller by far."""
+        fields = super().content()
+        del fields["layer_null"]
+        return fields | {"layer_null_mean": self.layer_null.mean(axis=1)}
 
     @staticmethod
     def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,33 +106,27 @@ class PermutationTest:
             }
         )
 
-    @printable
-    def __str__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """Every layer with its corrected p, the null below."""
         groups = f"{self.n_groups} groups" if self.groups_given else "NO GROUPS (rows taken as independent)"
         over = f", largest of {len(self.layers)} layers (layer {self.layer})" if len(self.layers) > 1 else ""
-        lines = [
-            f"{self.name} {self.statistic:.3f}{over}, p = {self.pvalue:.3g}",
-            f"  null: mean {self.null_distribution.mean():.3f}, 95 % point {self.critical_value():.3f}, "
-            f"{len(self.null_distribution)} permutations {self.scheme} groups; n = {self.n}, {groups}",
+        notes = [
+            f"null: mean {self.null_distribution.mean():.3f}, 95 % point {self.critical_value():.3f}, "
+            f"{len(self.null_distribution)} permutations {self.scheme} groups; n = {self.n}, {groups}"
         ]
         if self.n_distinct < 1e4:
-            lines.append(
-                f"  note: the design allows {self.n_distinct:.0f} permutations; p >= {1 / self.n_distinct:.2g}"
-            )
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        head, *notes = str(self).splitlines()
-        means = self.layer_null.mean(axis=1)
+            notes.append(f"note: the design allows {self.n_distinct:.0f} permutations; p >= {1 / self.n_distinct:.2g}")
         rows = [
-            {"layer": name, self.name: value, "null mean": mean, "p (corrected)": f"{p:.3g}"}
+            {"layer": str(name), self.name: value, "null mean": mean, "p (corrected)": f"{p:.3g}"}
             for name, value, mean, p in zip(
-                self.layers, self.layer_statistics.tolist(), means.tolist(), self.layer_pvalues, strict=True
+                self.layers,
+                self.layer_statistics.tolist(),
+                self.layer_null.mean(axis=1).tolist(),
+                self.layer_pvalues,
+                strict=True,
             )
         ]
-        return html_table(head, rows, notes=[line.strip() for line in notes])
+        return (Table.of(f"{self.name} {self.statistic:.3f}{over}, p = {self.pvalue:.3g}", rows, notes=notes),)
 
 
 def permutation_test(

@@ -19,12 +19,13 @@ from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
 from empathy_geometry.foundation._validation import as_names, as_rng
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.texts.splits import Fold
 
 
 @dataclass(frozen=True, eq=False)
-class Selectivity:
+class Selectivity(Result):
     """Result of `selectivity`.
 
     Attributes:
@@ -37,14 +38,13 @@ class Selectivity:
     accuracy: Estimate
     control_accuracies: FloatArray
 
-    @printable
-    def __str__(self) -> str:
-        return (
-            f"selectivity {self.selectivity}: accuracy {self.accuracy.value:.3f}, control labels "
-            f"{self.control_accuracies.mean():.3f} ({len(self.control_accuracies)} sets)"
-        )
-
-    __repr__ = __str__
+    def tables(self) -> tuple[Table, ...]:
+        """Accuracy on true and on control labels, and their difference."""
+        rows = [
+            {"labels": "true", "accuracy": self.accuracy},
+            {"labels": f"control ({len(self.control_accuracies)} sets)", "accuracy": self.control_accuracies.mean()},
+        ]
+        return (Table.of(f"selectivity {self.selectivity}", rows),)
 
 
 def selectivity(

@@ -16,13 +16,13 @@ from empathy_geometry.evaluation.transfer_ratio import transfer_ratio
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.texts.splits import Fold, grouped_folds
 
 
 @dataclass(frozen=True, eq=False)
-class TransferMatrix:
+class TransferMatrix(Result):
     """Held-out AUROC of a probe trained in one context and tested in another.
 
     Attributes:
@@ -45,37 +45,17 @@ class TransferMatrix:
         """The AUROCs, [context, context]."""
         return np.array([[e.value for e in row] for row in self.auroc])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return {
-            "names": list(self.names),
-            "auroc": [[e.to_dict() for e in row] for row in self.auroc],
-            "ratio": self.ratio.to_dict(),
-            "layers": list(self.layers),
-        }
-
     def to_frame(self) -> Any:
         """AUROCs with training contexts as rows, as a pandas DataFrame (pandas must be installed)."""
         import pandas as pd
 
         return pd.DataFrame(self.values, index=list(self.names), columns=list(self.names))
 
-    @printable
-    def __str__(self) -> str:
-        width = max(len(n) for n in self.names) + 2
-        lines = ["train \\ test".ljust(width) + "".join(n.rjust(width) for n in self.names)]
-        for name, row in zip(self.names, self.values, strict=True):
-            lines.append(name.ljust(width) + "".join(f"{v:.3f}".rjust(width) for v in row))
-        return "\n".join([*lines, f"transfer ratio {self.ratio}"])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        rows = [
-            {"train \\ test": name, **dict(zip(self.names, row, strict=True))}
-            for name, row in zip(self.names, self.auroc, strict=True)
-        ]
-        return html_table("AUROC by training and test context", rows, notes=[f"transfer ratio {self.ratio}"])
+    def tables(self) -> tuple[Table, ...]:
+        """AUROC of every training context (rows) in every test context (columns)."""
+        rows = tuple((name, *map(str, row)) for name, row in zip(self.names, self.auroc, strict=True))
+        title, columns = "AUROC by training and test context", ("train \\ test", *self.names)
+        return (Table(title, columns, rows, (f"transfer ratio {self.ratio}",)),)
 
 
 def transfer_matrix(
