@@ -21,7 +21,7 @@ from empathy_geometry.planted.transformer import planted_model
 TYPES = ("cognitive", "affective", "instrumental")
 
 
-def planted(seed: int) -> eg.CausalEffects:
+def planted(seed: int) -> eg.results.CausalEffects:
     """What drives, what can only be read, a second concept, and one random direction."""
     model, truth = planted_model(seed=seed)
     directions = {name: truth.directions[name] for name in truth.causal}

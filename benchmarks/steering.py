@@ -85,7 +85,7 @@ def sweeps(model: Any, direction: eg.ConceptDirection, n_alphas: int, n_prompts:
     alphas = np.linspace(-LARGEST, LARGEST, n_alphas)
     hook = eg.SteeringHook(direction, units="residual_norm")
 
-    def sweep() -> tuple[eg.SteeringSweep, float]:
+    def sweep() -> tuple[eg.results.SteeringSweep, float]:
         start = clock()
         found = eg.steering_sweep(
             model, direction, prompts, alphas, units="residual_norm", max_new_tokens=new, progress=False
@@ -104,7 +104,7 @@ def sweeps(model: Any, direction: eg.ConceptDirection, n_alphas: int, n_prompts:
         )
         return clock() - start
 
-    def score(continued: eg.Continuations) -> float:
+    def score(continued: eg.results.Continuations) -> float:
         """What the sweep measures, one text and one alpha at a time (after bare prompts: a little less to read)."""
         start = clock()
         neutral = NeutralTexts(model, NEUTRAL_TEXTS)
@@ -122,7 +122,7 @@ def sweeps(model: Any, direction: eg.ConceptDirection, n_alphas: int, n_prompts:
     print(f"  one by one with generate, written    {loop:8.1f} s", flush=True)
     together = [text for row in found.texts for text in row]
     scored = score(
-        eg.Continuations.from_texts(model, [p for _ in alphas for p in prompts], [t or " " for t in together])
+        eg.results.Continuations.from_texts(model, [p for _ in alphas for p in prompts], [t or " " for t in together])
     )
     print(f"  one by one, scored                   {scored:8.1f} s", flush=True)
     _, second = sweep()

@@ -223,3 +223,24 @@ ALL: dict[str, Callable[[], LabeledTexts]] = {
     "support_moves": support_moves,
 }
 """Every packaged English set by name."""
+
+__all__ = [
+    "ALL",
+    "LANGUAGES",
+    "crosslingual_triplets",
+    "emotion_statements",
+    "empathy_pairs",
+    "empathy_triplets",
+    "formality_pairs",
+    "humor_pairs",
+    "matched_pairs",
+    "matched_triplets",
+    "non_empathy_controls",
+    "support_moves",
+    "support_moves_mixtures",
+    "valence_stripped_controls",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -17,7 +17,7 @@ HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=al
 
 
 @cache
-def small_bandwidth() -> eg.Bandwidth:
+def small_bandwidth() -> eg.results.Bandwidth:
     """Measured on the tiny model; takes seconds."""
 
     def subset(texts: eg.LabeledTexts, per_context: int) -> eg.LabeledTexts:

@@ -104,7 +104,9 @@ def test_only_coherent_alphas_count_and_zero_does_not():
     alphas = [-3, -2, -1, 0, 1, 2, 3]
     concept = 8.0 * np.asarray(alphas)[:, None] + np.random.default_rng(0).standard_normal((7, 12))
     concept[3] = 0.0
-    found = eg.bandwidth_in_bits(sweep_of(alphas, concept, [0.1, 0.8, 0.9, 1.0, 0.9, 0.4, 0.1]), n_permutations=49)
+    found = eg.steering.bandwidth_in_bits(
+        sweep_of(alphas, concept, [0.1, 0.8, 0.9, 1.0, 0.9, 0.4, 0.1]), n_permutations=49
+    )
     assert found.alphas == (-2.0, -1.0, 1.0)
     assert found.value == pytest.approx(np.log2(3))
     assert isinstance(found, eg.Estimate)
@@ -115,7 +117,7 @@ def test_only_coherent_alphas_count_and_zero_does_not():
 def test_what_cannot_be_measured_is_refused():
     concept = channel(1.0, n_alphas=3, n_prompts=8)
     with pytest.raises(ValueError, match="at least two coherent alphas besides 0, got 1"):
-        eg.bandwidth_in_bits(sweep_of([0, 1, 2], concept, [1.0, 0.9, 0.1]))
+        eg.steering.bandwidth_in_bits(sweep_of([0, 1, 2], concept, [1.0, 0.9, 0.1]))
     with pytest.raises(ValueError, match="needs at least 5 prompts, got 4"):
         bits_of(channel(1.0, n_prompts=4))
     with pytest.raises(ValueError, match="two alphas or more"):

@@ -23,7 +23,7 @@ from empathy_geometry.foundation.checked_json import dump_checked
 from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.studies.planted_checks import PARTS
-from empathy_geometry.studies.planted_run import planted_run
+from empathy_geometry.studies.planted_study import planted_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

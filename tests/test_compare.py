@@ -13,7 +13,7 @@ from empathy_geometry.foundation.result_file import one_kind, read_result
 from empathy_geometry.models.random_weights import randomise_weights
 from empathy_geometry.studies.bandwidth import measure_bandwidth
 from empathy_geometry.studies.compare import compare
-from empathy_geometry.studies.planted_run import planted_bandwidth
+from empathy_geometry.studies.planted_study import planted_bandwidth
 
 N_BLOCKS, PER_BLOCK = 30, 2
 

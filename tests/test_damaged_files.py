@@ -24,7 +24,7 @@ from empathy_geometry.foundation.json_codec import pack
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import write_result
 from empathy_geometry.ratings.items import Item, Key, Source
-from empathy_geometry.report.result_folder import read_folder
+from empathy_geometry.reports.result_folder import read_folder
 from empathy_geometry.sae.autoencoder import REPORT_FILE, REPORT_FORMAT, file_sha256
 from empathy_geometry.sae.loading import _report
 from empathy_geometry.studies.result_files import find_results
@@ -117,7 +117,7 @@ def store(folder: Path) -> Written:
         writer.write(number, [0, 1], read, "float32")
 
     def read() -> Any:
-        acts = eg.ActivationStore.open(folder).activations()
+        acts = eg.activations.ActivationStore.open(folder).activations()
         return (
             acts.values,
             acts.token_embeddings,

@@ -33,7 +33,7 @@ Reader = Callable[[Path], Any]
 def originals(folder: Path) -> dict[str, tuple[bytes, Reader]]:
     """Whole files of every kind and their readers."""
     texts = eg.LabeledTexts.from_dataset(ROWS)
-    sheet = eg.export_rating_sheet(texts, folder / "sheet", seed=1, raters=["=Ann"])
+    sheet = eg.ratings.export_rating_sheet(texts, folder / "sheet", seed=1, raters=["=Ann"])
     frame = pd.DataFrame(ROWS)
     table = list(csv.DictReader(io.StringIO(sheet.tables[0].read_text(encoding="utf-8-sig"), newline="")))
     filled = io.StringIO()
@@ -47,7 +47,7 @@ def originals(folder: Path) -> dict[str, tuple[bytes, Reader]]:
     frame.to_parquet(parquet)
 
     def ratings(path: Path) -> Any:
-        return eg.import_ratings(path, sheet.key, allow_missing=True)
+        return eg.ratings.import_ratings(path, sheet.key, allow_missing=True)
 
     return {
         "a.json": (json.dumps(TRIPLETS).encode(), eg.LabeledTexts.from_json),

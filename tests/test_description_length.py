@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from planted import pairs, triplets
 
-from empathy_geometry.evaluation.description_length import description_length
+from empathy_geometry.evaluation.online_coding import description_length
 from empathy_geometry.geometry.probes import Probe
 
 

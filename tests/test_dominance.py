@@ -40,7 +40,9 @@ def test_dimensionality_names_it(scale: float) -> None:
         assert found.dominant == {}
         assert "carried by" not in str(found)
         return
-    with pytest.warns(eg.DominantScenarioWarning, match=r"the dimensionality is carried by .*'s07' \(9\d%\)"):
+    with pytest.warns(
+        eg.activations.DominantScenarioWarning, match=r"the dimensionality is carried by .*'s07' \(9\d%\)"
+    ):
         found = dimensionality_of_activations(acts, positive="warm", negative="plain", layer=0, null=None)
     assert list(found.dominant) == ["s07"]
     assert "'s07'" in str(found)
@@ -49,8 +51,10 @@ def test_dimensionality_names_it(scale: float) -> None:
 
 def test_rows_without_names_are_numbered() -> None:
     acts = _activations(30.0)
-    differences, _ = eg.paired_differences(acts.layer(0), acts.labels, acts.groups, positive="warm", negative="plain")
-    with pytest.warns(eg.DominantScenarioWarning, match="'7'"):
+    differences, _ = eg.activations.paired_differences(
+        acts.layer(0), acts.labels, acts.groups, positive="warm", negative="plain"
+    )
+    with pytest.warns(eg.activations.DominantScenarioWarning, match="'7'"):
         dimensionality(differences)
 
 
@@ -58,7 +62,7 @@ def test_rows_without_names_are_numbered() -> None:
 def test_directions_name_it(method, tmp_path) -> None:
     fit = eg.ConceptDirection.from_activations
     assert fit(_activations(1.0), positive="warm", negative="plain", layer=0, method=method).quality.dominant == {}
-    with pytest.warns(eg.DominantScenarioWarning, match="the direction is carried by .*'s07'"):
+    with pytest.warns(eg.activations.DominantScenarioWarning, match="the direction is carried by .*'s07'"):
         found = fit(_activations(30.0), positive="warm", negative="plain", layer=0, method=method)
     assert list(found.quality.dominant) == ["s07"]
     loaded = eg.ConceptDirection.load(found.save(tmp_path / "d.safetensors"))
@@ -66,5 +70,5 @@ def test_directions_name_it(method, tmp_path) -> None:
 
 
 def test_subspaces_name_it() -> None:
-    with pytest.warns(eg.DominantScenarioWarning, match="the subspace is carried by .*'s07'"):
+    with pytest.warns(eg.activations.DominantScenarioWarning, match="the subspace is carried by .*'s07'"):
         eg.Subspace.from_activations(_activations(30.0), positive="warm", negative="plain", layer=0)

@@ -6,7 +6,7 @@ from sklearn.svm import SVC
 
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.erasers import ErasedProbe, leace
-from empathy_geometry.evaluation.erasure import erasure
+from empathy_geometry.evaluation.erasing import erasure
 from empathy_geometry.geometry.probes import Probe
 
 

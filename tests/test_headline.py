@@ -2,7 +2,7 @@
 
 import pytest
 
-from empathy_geometry.report.headline import bandwidth_table, headline_tables, verdict_rules
+from empathy_geometry.reports.headline import bandwidth_table, headline_tables, verdict_rules
 
 
 def estimate(low, high, censored=None, **more):

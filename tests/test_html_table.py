@@ -123,7 +123,7 @@ def test_bandwidth_and_its_sweep():
 
 def test_erasure(acts: eg.Activations):
     other = np.where(np.arange(96) % 4 < 2, "x", "y")
-    found = eg.erasure(acts.layer(7).numpy(), acts.labels == "warm", other == "x", groups=acts.groups)
+    found = eg.evaluation.erasure(acts.layer(7).numpy(), acts.labels == "warm", other == "x", groups=acts.groups)
     table = Cells(found._repr_html_())
     assert table.rows[1] == ["nothing", str(found.target), str(found.concept)]
     assert len(table.rows) == 5

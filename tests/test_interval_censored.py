@@ -80,7 +80,7 @@ def planted(n, seed, *, median=1.2, spread=0.4):
 
 def test_a_planted_distribution_is_recovered():
     at, coherence = planted(4000, 1)
-    found = eg.crossings(sweep_of(coherence))
+    found = eg.steering.crossings(sweep_of(coherence))
     # Of the distribution only its values at the grid are identified.
     np.testing.assert_allclose(found.survival(GRID), [(at > a).mean() for a in GRID], atol=1e-9)
     assert found.median.value == pytest.approx(1.2, abs=0.05)
@@ -88,24 +88,24 @@ def test_a_planted_distribution_is_recovered():
 
 
 def test_the_medians_interval_covers_about_as_often_as_it_says():
-    truth = eg.crossings(sweep_of(planted(200_000, 99)[1])).median.value
-    medians = [eg.crossings(sweep_of(planted(15, s)[1])).median for s in range(200)]
+    truth = eg.steering.crossings(sweep_of(planted(200_000, 99)[1])).median.value
+    medians = [eg.steering.crossings(sweep_of(planted(15, s)[1])).median for s in range(200)]
     # A sign test of 15 has few levels and the grid is coarse: above 95 %, and yet no wider than the sample allows.
     assert np.mean([m.low <= truth <= m.high for m in medians]) >= 0.93
     assert np.mean([m.high / m.low for m in medians]) < 2.2
 
 
 def test_four_prompts_cannot_bound_a_median_at_95_percent_and_five_can():
-    four, five = (eg.crossings(sweep_of(planted(n, 3)[1])).median for n in (4, 5))
+    four, five = (eg.steering.crossings(sweep_of(planted(n, 3)[1])).median for n in (4, 5))
     assert (four.low, four.high) == (0.0, INF)
     assert str(four).endswith("[0.000, open)")
     assert five.low < five.value < five.high < INF
-    assert eg.crossings(sweep_of(planted(4, 3)[1]), level=0.8).median.high < INF
+    assert eg.steering.crossings(sweep_of(planted(4, 3)[1]), level=0.8).median.high < INF
 
 
 def test_a_median_that_few_prompts_leave_open_above_says_so():
     at = np.array([0.6, 0.8, 1.0, 1.2, 1.4, 9.0, 9.0, 9.0, 9.0])
-    found = eg.crossings(np.clip(1 - 0.3 * GRID[:, None] / at, 0, 1), alphas=GRID).median
+    found = eg.steering.crossings(np.clip(1 - 0.3 * GRID[:, None] / at, 0, 1), alphas=GRID).median
     assert found.censored is None
     assert found.high == INF
     assert found.to_dict()["high"] is None
@@ -126,7 +126,7 @@ def test_the_median_ignores_a_few_fragile_prompts_and_the_mean_does_not():
 def test_a_median_beyond_the_grid_is_censored():
     coherence = np.full((6, 5), 0.9)
     coherence[2:, 0] = 0.2
-    found = eg.crossings(sweep_of(coherence))
+    found = eg.steering.crossings(sweep_of(coherence))
     assert (found.median.value, found.median.censored, found.n_censored) == (3.0, "right", 4)
     assert str(found).startswith("median crossing >= 3.000")
     assert "beyond" in str(found)
@@ -151,7 +151,7 @@ def test_a_prompt_that_recovers_is_decided_by_the_rule():
 def test_both_signs_are_read_from_one_sweep():
     alphas = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
     coherence = np.array([0.1, 0.2, 1.0, 0.9, 0.9])[:, None].repeat(3, axis=1)
-    found = {sign: eg.crossings(sweep_of(coherence, alphas), sign=sign).median for sign in (1, -1)}
+    found = {sign: eg.steering.crossings(sweep_of(coherence, alphas), sign=sign).median for sign in (1, -1)}
     assert found[1].censored == "right"
     assert found[-1].value == pytest.approx(0.5)
 

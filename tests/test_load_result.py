@@ -13,7 +13,7 @@ from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import write_result
 from empathy_geometry.studies.depth_profile import DepthProfile, LayerBandwidth
 from empathy_geometry.studies.planted_checks import Check
-from empathy_geometry.studies.planted_run import PlantedRun
+from empathy_geometry.studies.planted_study import PlantedRun
 from empathy_geometry.studies.tripartite.finding import Finding, Section
 from empathy_geometry.studies.tripartite.result import Tripartite
 
@@ -74,7 +74,7 @@ def test_a_file_that_holds_less_than_its_class_comes_back_as_it_was_written(tmp_
     content = small_json() | {"sae": {"verdict": "supported"}}
     (tmp_path / "b.json").write_text(signed(content))
     back = eg.load_result(tmp_path / "b.json")
-    assert isinstance(back, eg.SavedResult)
+    assert isinstance(back, eg.results.SavedResult)
     assert back.to_dict() == content
     assert (back.type, back.study, back.provenance.kind) == ("Bandwidth", "bandwidth", "measured")
     assert "evaluation / auroc" in str(back)

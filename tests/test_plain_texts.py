@@ -18,7 +18,7 @@ ROWS = np.arange(8.0).reshape(4, 2)
 
 
 def sheet(texts):
-    return eg.export_rating_sheet(texts, "/nowhere/sheet", seed=1, scale=(0, 4), raters=["a"])
+    return eg.ratings.export_rating_sheet(texts, "/nowhere/sheet", seed=1, scale=(0, 4), raters=["a"])
 
 
 DOORS = {

@@ -8,7 +8,7 @@ import empathy_geometry as eg
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.studies import planted_checks
 from empathy_geometry.studies.planted_checks import PARTS, Check
-from empathy_geometry.studies.planted_run import planted_run
+from empathy_geometry.studies.planted_study import planted_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -78,4 +78,4 @@ def test_a_seed_gives_the_same_table_twice():
     assert str(planted_run(parts=cheap, seed=3, progress=False)) == str(
         planted_run(parts=cheap, seed=3, progress=False)
     )
-    assert isinstance(eg.planted_run(parts=cheap, progress=False), eg.PlantedRun)
+    assert isinstance(eg.studies.planted_run(parts=cheap, progress=False), eg.results.PlantedRun)

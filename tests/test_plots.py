@@ -70,7 +70,7 @@ def sweep():
     parts = {"perplexity": fall, "repetition": np.sqrt(fall), "divergence": fall**0.3}
     concept = np.tanh(alphas / 4)[:, None] + 0.1 * rng.normal(size=(9, 5))
     texts = tuple(tuple(f"{a} {p}" for p in range(5)) for a in alphas)
-    return eg.SteeringSweep(alphas, tuple("abcde"), texts, parts, fall, concept, "class_gap", 6.0, (3,), 8)
+    return eg.results.SteeringSweep(alphas, tuple("abcde"), texts, parts, fall, concept, "class_gap", 6.0, (3,), 8)
 
 
 def bandwidth_like(*, censored=None, units="class_gap"):

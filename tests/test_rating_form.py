@@ -30,7 +30,7 @@ document.body.replaceChildren(Object.assign(document.createElement("pre"), { id:
 @pytest.fixture
 def sheet(tmp_path):
     texts = ["one", "two <b>", "a" * 300]
-    return eg.export_rating_sheet(texts, tmp_path / "sheet", seed=1, scale=(0, 4), raters=["Zoë"])
+    return eg.ratings.export_rating_sheet(texts, tmp_path / "sheet", seed=1, scale=(0, 4), raters=["Zoë"])
 
 
 def with_script(page, script):
@@ -94,7 +94,7 @@ def test_rated_by_keyboard_saved_and_read_back(sheet, tmp_path):
     for name in ("json", "csv"):
         path = tmp_path / f"ratings.{name}"
         path.write_text(found[name], encoding="utf-8")
-        ratings = eg.import_ratings(path, sheet.key)
+        ratings = eg.ratings.import_ratings(path, sheet.key)
         by_id = {item.id: v for item, v in zip(ratings.key.items, ratings.values[0], strict=True)}
         assert [by_id[i] for i in found["ids"]] == [3, 1, 4]
         assert ratings.raters == ("Zoë",)

@@ -36,7 +36,7 @@ def sweep():
 
 @pytest.fixture
 def sheet(tmp_path):
-    return eg.export_rating_sheet(sweep(), tmp_path / "sheet", seed=5, raters=["Ann", "Bo"])
+    return eg.ratings.export_rating_sheet(sweep(), tmp_path / "sheet", seed=5, raters=["Ann", "Bo"])
 
 
 def table(path):
@@ -73,7 +73,7 @@ def test_raters_see_every_text_once_and_nothing_of_its_source(sheet):
 def test_order_and_ids_tell_nothing_of_alpha(tmp_path):
     ranks = []
     for seed in range(40):
-        made = eg.export_rating_sheet(sweep(), tmp_path / f"s{seed}", seed=seed)
+        made = eg.ratings.export_rating_sheet(sweep(), tmp_path / f"s{seed}", seed=seed)
         alpha = {item.id: item.measures["alpha"] for item in Key.load(made.key).items}
         order = [row["item"] for row in table(made.tables[0])]
         by_order = spearmanr(range(15), [alpha[i] for i in order]).statistic
@@ -87,14 +87,14 @@ def test_each_rater_has_an_order_of_their_own_and_a_seed_repeats_it(tmp_path, sh
     orders = [[row["item"] for row in table(path)] for path in sheet.tables]
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
-    again = eg.export_rating_sheet(sweep(), tmp_path / "again", seed=5, raters=["Ann", "Bo"])
+    again = eg.ratings.export_rating_sheet(sweep(), tmp_path / "again", seed=5, raters=["Ann", "Bo"])
     assert [row["item"] for row in table(again.tables[1])] == orders[1]
     assert [i["id"] for i in embedded(again.forms[1])["items"]] == orders[1]
 
 
 def test_a_form_is_one_file_that_needs_no_network_and_no_text_becomes_markup(tmp_path):
     evil = '</script><script>alert(1)</script><!-- <img src=x onerror="alert(2)">'
-    made = eg.export_rating_sheet([evil, "fine {{CONTENT}}"], tmp_path / "sheet", seed=0)
+    made = eg.ratings.export_rating_sheet([evil, "fine {{CONTENT}}"], tmp_path / "sheet", seed=0)
     page = made.forms[0].read_text()
     assert not re.search(r"""(src|href)\s*=\s*["']|https?://|@import|url\(|fetch\(|XMLHttpRequest""", page)
     assert page.count("<script") == 2
@@ -116,7 +116,7 @@ def test_ratings_come_back_to_the_alpha_they_were_given_to(sheet):
     alpha = {item.id: item.measures["alpha"] for item in Key.load(sheet.key).items}
     for path in sheet.tables:
         fill(path, lambda i, row: 4 + int(alpha[row["item"]]))
-    found = eg.import_ratings(sheet.tables, sheet.key)
+    found = eg.ratings.import_ratings(sheet.tables, sheet.key)
     assert found.raters == ("Ann", "Bo")
     for i, item in enumerate(found.key.items):
         assert found.values[:, i].tolist() == [4 + int(item.measures["alpha"])] * 2
@@ -151,7 +151,7 @@ def form_export(sheet, number, rating):
 
 def test_json_of_the_form_and_csv_mix(sheet):
     paths = [form_export(sheet, 0, lambda item: 3), fill(sheet.tables[1], lambda i, row: 1 + i % 7)]
-    found = eg.import_ratings(paths, sheet.key)
+    found = eg.ratings.import_ratings(paths, sheet.key)
     assert found.raters == ("Ann", "Bo")
     assert (found.values[0] == 3).all()
     assert found.comments[0][0] == "hm"
@@ -170,7 +170,7 @@ def test_json_of_another_kind_is_refused(sheet, text, message):
     path = sheet.forms[0].with_suffix(".json")
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
-        eg.import_ratings(path, sheet.key)
+        eg.ratings.import_ratings(path, sheet.key)
 
 
 def test_semicolons_of_a_spreadsheet_are_read(sheet):
@@ -180,14 +180,14 @@ def test_semicolons_of_a_spreadsheet_are_read(sheet):
         writer = csv.DictWriter(file, rows[0].keys(), delimiter=";")
         writer.writeheader()
         writer.writerows(rows)
-    assert (eg.import_ratings(sheet.tables[0], sheet.key).values == 2).all()
+    assert (eg.ratings.import_ratings(sheet.tables[0], sheet.key).values == 2).all()
 
 
 def test_missing_ratings_are_refused_unless_allowed(sheet):
     fill(sheet.tables[0], lambda i, row: "" if i == 3 else 5)
     with pytest.raises(ValueError, match="left 1 of 15 items without a rating"):
-        eg.import_ratings(sheet.tables[0], sheet.key)
-    found = eg.import_ratings(sheet.tables[0], sheet.key, allow_missing=True)
+        eg.ratings.import_ratings(sheet.tables[0], sheet.key)
+    found = eg.ratings.import_ratings(sheet.tables[0], sheet.key, allow_missing=True)
     assert np.isnan(found.values).sum() == 1
 
 
@@ -211,37 +211,37 @@ def test_bad_files_are_named_with_line(sheet, change, message):
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(ValueError, match=message):
-        eg.import_ratings(sheet.tables[0], sheet.key)
+        eg.ratings.import_ratings(sheet.tables[0], sheet.key)
 
 
 def test_a_changed_key_and_other_files_are_refused(tmp_path, sheet):
     fill(sheet.tables[0], lambda i, row: 4)
     sheet.key.write_text(sheet.key.read_text().replace('"alpha": 2.0', '"alpha": -2.0'))
     with pytest.raises(ValueError, match="not a sound key"):
-        eg.import_ratings(sheet.tables[0], sheet.key)
+        eg.ratings.import_ratings(sheet.tables[0], sheet.key)
     with pytest.raises(FileNotFoundError, match="no key at"):
-        eg.import_ratings(sheet.tables[0], tmp_path / "nowhere.json")
-    other = eg.export_rating_sheet(["a", "b"], tmp_path / "other", seed=0)
+        eg.ratings.import_ratings(sheet.tables[0], tmp_path / "nowhere.json")
+    other = eg.ratings.export_rating_sheet(["a", "b"], tmp_path / "other", seed=0)
     with pytest.raises(ValueError, match="belongs to sheet"):
-        eg.import_ratings(sheet.tables[0], other.key)
+        eg.ratings.import_ratings(sheet.tables[0], other.key)
 
 
 def test_labeled_texts_are_blinded_by_class_and_bring_measures(tmp_path):
     texts = eg.datasets.empathy_pairs()[:6]
-    made = eg.export_rating_sheet(texts, tmp_path / "sheet", seed=1, measures={"projection": range(6)})
+    made = eg.ratings.export_rating_sheet(texts, tmp_path / "sheet", seed=1, measures={"projection": range(6)})
     assert not {"empathetic", "neutral"} & {row["item"] for row in table(made.tables[0])}
     assert "empathetic" not in made.tables[0].read_text().partition("\n")[0]
     key = Key.load(made.key)
     assert sorted(s.label for item in key.items for s in item.sources) == sorted(map(str, texts.labels))
     fill(made.tables[0], lambda i, row: 1 + i)
-    found = eg.import_ratings(made.tables[0], made.key)
+    found = eg.ratings.import_ratings(made.tables[0], made.key)
     assert found.measures == ("projection",)
 
 
 def test_the_prompt_is_shown_apart_from_the_reply_and_without_its_cue(tmp_path):
     texts = eg.datasets.empathy_triplets()[:6]
     assert texts.prompts is not None
-    made = eg.export_rating_sheet(texts, tmp_path / "sheet", seed=1)
+    made = eg.ratings.export_rating_sheet(texts, tmp_path / "sheet", seed=1)
     rows = table(made.tables[0])
     assert {row["text"] for row in rows} == set(texts.responses)
     assert all(row["prompt"] and "Response:" not in row["prompt"] for row in rows)
@@ -261,31 +261,33 @@ def test_the_prompt_is_shown_apart_from_the_reply_and_without_its_cue(tmp_path):
 )
 def test_bad_options_are_named(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        eg.export_rating_sheet(["a", "b"], tmp_path / "s", seed=0, **options)
+        eg.ratings.export_rating_sheet(["a", "b"], tmp_path / "s", seed=0, **options)
 
 
 def test_the_key_may_not_lie_among_the_raters_files(tmp_path):
     with pytest.raises(ValueError, match="in the raters' folder"):
-        eg.export_rating_sheet(["a", "b"], tmp_path / "s", seed=0, key=tmp_path / "s" / "deep" / "key.json")
+        eg.ratings.export_rating_sheet(["a", "b"], tmp_path / "s", seed=0, key=tmp_path / "s" / "deep" / "key.json")
 
 
 @pytest.mark.parametrize("rater", ["=HYPERLINK(1)", "+1", "@Ann", "-Bo", "'=x", "Jos\u00e9"])
 def test_a_rater_called_like_a_formula_is_text_in_every_table_and_comes_back(tmp_path, rater):
-    sheet = eg.export_rating_sheet(["one text", "another"], tmp_path / "sheet", seed=1, raters=[rater])
+    sheet = eg.ratings.export_rating_sheet(["one text", "another"], tmp_path / "sheet", seed=1, raters=[rater])
     cells = [cell for row in table(sheet.tables[0]) for cell in row.values()]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells)
-    assert eg.import_ratings(fill(sheet.tables[0], lambda i, row: 3), sheet.key).raters == (rater,)
+    assert eg.ratings.import_ratings(fill(sheet.tables[0], lambda i, row: 3), sheet.key).raters == (rater,)
 
 
 @pytest.mark.parametrize("rater", ["a\x1b[31m", "a\ud800", " ", "x\x00"])
 def test_a_rater_without_a_printable_name_is_refused(tmp_path, rater):
     with pytest.raises(ValueError, match=r"raters\[0\]"):
-        eg.export_rating_sheet(["one text"], tmp_path / "sheet", seed=1, raters=[rater])
+        eg.ratings.export_rating_sheet(["one text"], tmp_path / "sheet", seed=1, raters=[rater])
 
 
 def test_the_form_lets_nothing_run_but_its_own_script(tmp_path):
     hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    sheet = eg.export_rating_sheet([hostile], tmp_path / "sheet", seed=1, question=hostile, ends=(hostile, hostile))
+    sheet = eg.ratings.export_rating_sheet(
+        [hostile], tmp_path / "sheet", seed=1, question=hostile, ends=(hostile, hostile)
+    )
     page = sheet.forms[0].read_text(encoding="utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
     assert policy.startswith("default-src 'none'; ")

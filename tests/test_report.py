@@ -11,11 +11,11 @@ from small_result import HOSTILE, readable_json, signed, small_bandwidth, small_
 
 import empathy_geometry as eg
 from empathy_geometry.plots.reading import read_estimate
-from empathy_geometry.report.assemble import assemble
-from empathy_geometry.report.document import Table
-from empathy_geometry.report.markdown import escape
-from empathy_geometry.report.result_folder import read_folder
-from empathy_geometry.report.shapes import find_estimates, find_shapes
+from empathy_geometry.reports.assemble import assemble
+from empathy_geometry.reports.document import Table
+from empathy_geometry.reports.markdown import escape
+from empathy_geometry.reports.result_folder import read_folder
+from empathy_geometry.reports.shapes import find_estimates, find_shapes
 
 for package in ("matplotlib", "jinja2", "fpdf", "pypdf"):
     pytest.importorskip(package)
@@ -276,7 +276,7 @@ def test_several_studies_go_into_one_report(tmp_path):
 
 
 def test_verdicts_follow_their_rules():
-    from empathy_geometry.report.headline import bandwidth_table
+    from empathy_geometry.reports.headline import bandwidth_table
 
     def verdict(change):
         content = small_json()
@@ -331,9 +331,9 @@ def test_pages_break_between_blocks(folder):
 def test_tables_of_any_size_fit_the_page():
     from fpdf import FPDF
 
-    from empathy_geometry.report.document import Document
-    from empathy_geometry.report.drawing import Drawings
-    from empathy_geometry.report.pdf import _Pages
+    from empathy_geometry.reports.document import Document
+    from empathy_geometry.reports.drawing import Drawings
+    from empathy_geometry.reports.pdf import _Pages
 
     pages = _Pages(FPDF(), Document("t", False, "", ()), Drawings(planted=False))
     rng = np.random.default_rng(0)

@@ -23,7 +23,7 @@ PLANTED = planted_dictionary(n_groups=30)
 
 
 @pytest.fixture(scope="module")
-def found() -> eg.SaeAgreement:
+def found() -> eg.results.SaeAgreement:
     return eg.sae_agreement(PLANTED.sae, PLANTED.activations, other=PLANTED.sae, n_draws=99, rank=3)
 
 
@@ -144,7 +144,7 @@ def test_features_of_tokens_are_averaged_not_features_of_the_average(found):
     texts = eg.datasets.formality_pairs()[:8]
     acts = eg.extract_activations(model, texts, layers=[1], position="response_mean", progress=False)
     sae = untrained(
-        eg.SparseAutoencoder(torch.eye(16), lambda x: x.relu(), lambda f: f, (1, "resid_post")),
+        eg.sae.SparseAutoencoder(torch.eye(16), lambda x: x.relu(), lambda f: f, (1, "resid_post")),
         l0=3,
         center=torch.zeros(16),
     )
@@ -200,7 +200,7 @@ def test_misfits_are_named():
     three = np.where(np.arange(len(acts)) < 20, "third", acts.labels)
     with pytest.raises(ValueError, match=r"classes .* say which two"):
         eg.sae_agreement(PLANTED.sae, eg.Activations(acts.values, (0,), three, acts.groups))
-    silent = eg.SparseAutoencoder(PLANTED.sae.decoder, lambda x: torch.zeros(len(x), 192), lambda f: f[:, :64])
+    silent = eg.sae.SparseAutoencoder(PLANTED.sae.decoder, lambda x: torch.zeros(len(x), 192), lambda f: f[:, :64])
     with pytest.raises(ValueError, match="no feature fires"):
         eg.sae_agreement(silent, acts)
     with pytest.raises(TypeError, match="activations must be"):
@@ -212,7 +212,7 @@ def test_bandwidth_takes_an_sae(monkeypatch):
     texts = eg.datasets.empathy_pairs()
     kept = list(dict.fromkeys(texts.groups.tolist()))[:14]
     sae = untrained(
-        eg.SparseAutoencoder(
+        eg.sae.SparseAutoencoder(
             torch.randn(48, 16), lambda x: x.relu(), lambda f: f @ torch.zeros(48, 16), (1, "resid_post")
         ),
         l0=4,
@@ -231,4 +231,4 @@ def test_bandwidth_takes_an_sae(monkeypatch):
     assert result.to_dict()["sae"]["study"] == "sae_agreement"
     assert result.sae.verdict in str(result)
     with pytest.raises(ValueError, match="width 20"):
-        eg.measure_bandwidth(model, texts, sae=eg.SparseAutoencoder(torch.eye(20), lambda x: x, lambda f: f))
+        eg.measure_bandwidth(model, texts, sae=eg.sae.SparseAutoencoder(torch.eye(20), lambda x: x, lambda f: f))

@@ -103,8 +103,8 @@ def test_without_saelens_the_extra_is_named(monkeypatch):
 
 
 def test_only_what_came_from_saelens_is_saved_in_its_format(tmp_path):
-    toy = eg.SparseAutoencoder(torch.eye(3), lambda x: x, lambda f: f)
+    toy = eg.sae.SparseAutoencoder(torch.eye(3), lambda x: x, lambda f: f)
     with pytest.raises(ValueError, match="did not come from SAELens"):
         toy.save(tmp_path)
     with pytest.raises(ValueError, match="decoder must be a finite matrix"):
-        eg.SparseAutoencoder(torch.full((2, 2), float("nan")), lambda x: x, lambda f: f)
+        eg.sae.SparseAutoencoder(torch.full((2, 2), float("nan")), lambda x: x, lambda f: f)

@@ -19,14 +19,14 @@ PLANTED = planted_dictionary(n_groups=8, d_model=24, d_sae=40, n_concept=2, l0=3
 OPTIONS = {"d_sae": 48, "k": 3, "n_steps": 800, "batch_size": 128, "learning_rate": 3e-3, "progress": False}
 
 
-def cosines(sae: eg.SparseAutoencoder) -> torch.Tensor:
+def cosines(sae: eg.sae.SparseAutoencoder) -> torch.Tensor:
     """Each planted feature with the nearest learned one."""
     a, b = (torch.nn.functional.normalize(d, dim=1) for d in (sae.decoder, PLANTED.sae.decoder))
     return (a @ b.T).amax(dim=0)
 
 
 @pytest.fixture(scope="module")
-def trained(sae_lens_installed: None) -> eg.SparseAutoencoder:
+def trained(sae_lens_installed: None) -> eg.sae.SparseAutoencoder:
     return train_on_tokens(PLANTED.tokens, **OPTIONS)
 
 

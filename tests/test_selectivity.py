@@ -4,8 +4,8 @@ from planted import pairs
 from sklearn.dummy import DummyClassifier
 from test_permutation import Foreign
 
+from empathy_geometry.evaluation.control_task import selectivity
 from empathy_geometry.evaluation.cross_validation import cross_validate
-from empathy_geometry.evaluation.selectivity import selectivity
 from empathy_geometry.geometry.probes import Probe
 
 

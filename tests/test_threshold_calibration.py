@@ -14,7 +14,7 @@ PROMPTS = ["abc", "the pot er", "I am", "a b c d"]
 
 def calibrate(model, **options):
     options = {"chat": False, "shuffle": "tokens", "max_new_tokens": 8, "n_resamples": 100, **options}
-    return eg.calibrate_threshold(model, PROMPTS, **options)
+    return eg.steering.calibrate_threshold(model, PROMPTS, **options)
 
 
 def test_the_threshold_is_the_quantile_of_the_coherence_function_itself(tiny_model):
@@ -112,4 +112,4 @@ def test_bad_options_are_named(tiny_llama, options, message):
 
 def test_too_few_prompts_are_refused(tiny_llama):
     with pytest.raises(ValueError, match="at least three prompts"):
-        eg.calibrate_threshold(tiny_llama, ["abc", "I"])
+        eg.steering.calibrate_threshold(tiny_llama, ["abc", "I"])

@@ -237,7 +237,7 @@ def invented() -> CausalEffects:
         units="residual_norm",
         lengths={},
         notes=(),
-        provenance=eg.Provenance("measured"),
+        provenance=eg.results.Provenance("measured"),
     )
 
 

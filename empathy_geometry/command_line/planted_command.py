@@ -6,7 +6,7 @@ from pathlib import Path
 from empathy_geometry.command_line.console import Console
 from empathy_geometry.command_line.exit_codes import DONE
 from empathy_geometry.studies.compare import compare
-from empathy_geometry.studies.planted_run import planted_bandwidth, planted_run
+from empathy_geometry.studies.planted_study import planted_bandwidth, planted_run
 
 
 def run_planted(arguments: argparse.Namespace, console: Console) -> int:

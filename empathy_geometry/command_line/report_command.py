@@ -29,7 +29,7 @@ def run_report(arguments: argparse.Namespace, console: Console) -> int:
         ValueError: no result, or planted and measured ones together.
         ImportError: a package of the extra "report" is missing.
     """
-    from empathy_geometry.report.build import report
+    from empathy_geometry.reports.build import report
 
     found = {
         path: r

@@ -5,7 +5,6 @@ from typing import Literal
 import numpy as np
 
 from empathy_geometry.foundation._types import FloatArray
-from empathy_geometry.geometry.probes import Probe, ProbeKind
 
 Method = Literal["mean_difference", "pairs", "pca", "lda", "logistic", "ridge"]
 METHODS: tuple[Method, ...] = ("mean_difference", "pairs", "pca", "lda", "logistic", "ridge")
@@ -26,7 +25,8 @@ def fit_vector(method: Method, positive: FloatArray, negative: FloatArray) -> Fl
         # Both orders of every pair have mean zero, so no centring: the mean difference itself is part of the variance.
         first = np.asarray(np.linalg.svd(differences, full_matrices=False)[2][0])
         return first if differences.mean(axis=0) @ first >= 0 else -first
+    from empathy_geometry.geometry.probes import Probe  # here, because it brings scikit-learn
+
     X = np.concatenate([negative, positive])
     y = np.repeat([0, 1], [len(negative), len(positive)])
-    kind: ProbeKind = method
-    return np.asarray(Probe(kind).fit(X, y).coef_[0])
+    return np.asarray(Probe(method).fit(X, y).coef_[0])

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,9 @@ from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.cosine import cosine
 from empathy_geometry.geometry.direction_methods import METHODS, PAIRED_METHODS, Method, fit_vector
 from empathy_geometry.geometry.direction_quality import DirectionQuality, measure_quality, measure_scales
-from empathy_geometry.geometry.probes import Probe
+
+if TYPE_CHECKING:
+    from empathy_geometry.geometry.probes import Probe  # brings scikit-learn
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +171,7 @@ class ConceptDirection:
 
     @classmethod
     def from_probe(
-        cls, probe: Probe, *, layer: Layer | None = None, positive: object | None = None
+        cls, probe: "Probe", *, layer: Layer | None = None, positive: object | None = None
     ) -> "ConceptDirection":
         """The gradient of a fitted probe's decision function, in raw activation space.
 

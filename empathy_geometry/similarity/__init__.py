@@ -1,25 +1,19 @@
 """Comparing directions and subspaces without the traps of a plain cosine."""
 
-from empathy_geometry.geometry.cosine import CosineWarning, cosine
-from empathy_geometry.similarity.angles import PrincipalAngles, principal_angles
-from empathy_geometry.similarity.disattenuated import (
-    DisattenuatedCosine,
-    disattenuated_cosine,
-    disattenuated_cosine_of,
-)
-from empathy_geometry.similarity.mahalanobis import crossnobis, mahalanobis_cosine
-from empathy_geometry.similarity.random_cosine import RandomCosine, random_cosine
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CosineWarning",
-    "DisattenuatedCosine",
-    "PrincipalAngles",
-    "RandomCosine",
-    "cosine",
-    "crossnobis",
-    "disattenuated_cosine",
-    "disattenuated_cosine_of",
-    "mahalanobis_cosine",
-    "principal_angles",
-    "random_cosine",
-]
+from empathy_geometry.foundation.public_names import public_names
+from empathy_geometry.geometry.cosine import CosineWarning as CosineWarning
+from empathy_geometry.geometry.cosine import cosine as cosine
+from empathy_geometry.similarity.angles import PrincipalAngles as PrincipalAngles
+from empathy_geometry.similarity.angles import principal_angles as principal_angles
+from empathy_geometry.similarity.disattenuated import DisattenuatedCosine as DisattenuatedCosine
+from empathy_geometry.similarity.disattenuated import disattenuated_cosine as disattenuated_cosine
+from empathy_geometry.similarity.disattenuated import disattenuated_cosine_of as disattenuated_cosine_of
+from empathy_geometry.similarity.mahalanobis import crossnobis as crossnobis
+from empathy_geometry.similarity.mahalanobis import mahalanobis_cosine as mahalanobis_cosine
+from empathy_geometry.similarity.random_cosine import RandomCosine as RandomCosine
+from empathy_geometry.similarity.random_cosine import random_cosine as random_cosine
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__, __all__ = public_names(__name__)

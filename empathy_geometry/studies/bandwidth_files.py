@@ -14,10 +14,10 @@ from empathy_geometry.plots import (
     rarefaction_curve,
     transfer_heatmap,
 )
-from empathy_geometry.report.build import Format, report
-from empathy_geometry.report.document import Picture
-from empathy_geometry.report.drawing import Drawings
-from empathy_geometry.report.markdown import escape
+from empathy_geometry.reports.build import Format, report
+from empathy_geometry.reports.document import Picture
+from empathy_geometry.reports.drawing import Drawings
+from empathy_geometry.reports.markdown import escape
 
 if TYPE_CHECKING:
     from empathy_geometry.studies.bandwidth import Bandwidth

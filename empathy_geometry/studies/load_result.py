@@ -11,11 +11,11 @@ from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import read_result, title
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.plots.reading import read_estimate
-from empathy_geometry.report.shapes import find_estimates
+from empathy_geometry.reports.shapes import find_estimates
 from empathy_geometry.studies.bandwidth import Bandwidth
 from empathy_geometry.studies.compare import Comparison
 from empathy_geometry.studies.depth_profile import DepthProfile
-from empathy_geometry.studies.planted_run import PlantedRun
+from empathy_geometry.studies.planted_study import PlantedRun
 from empathy_geometry.studies.tripartite.result import Tripartite
 
 Loaded = Bandwidth | Tripartite | Comparison | DepthProfile | PlantedRun | CausalEffects

@@ -4,7 +4,7 @@ import numpy as np
 
 from empathy_geometry.evaluation.baselines import baseline_scores
 from empathy_geometry.evaluation.cross_validation import cross_validate
-from empathy_geometry.evaluation.erasure import Erasure, erasure
+from empathy_geometry.evaluation.erasing import Erasure, erasure
 from empathy_geometry.evaluation.metrics import auroc
 from empathy_geometry.foundation._types import StrArray
 from empathy_geometry.geometry.probes import Probe

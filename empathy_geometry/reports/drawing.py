@@ -6,7 +6,7 @@ from typing import Any
 
 from empathy_geometry.foundation.result_file import PLANTED
 from empathy_geometry.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, png_bytes
-from empathy_geometry.report.document import Picture
+from empathy_geometry.reports.document import Picture
 
 DPI = 160
 """Resolution of PNG figures."""

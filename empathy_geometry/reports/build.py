@@ -7,13 +7,13 @@ from typing import Literal
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.durable_file import write_bytes, write_text
 from empathy_geometry.foundation.result_file import PLANTED
-from empathy_geometry.report.assemble import assemble
-from empathy_geometry.report.document import Document
-from empathy_geometry.report.drawing import Drawings
-from empathy_geometry.report.markdown import markdown_report
-from empathy_geometry.report.page import html_report
-from empathy_geometry.report.pdf import pdf_report
-from empathy_geometry.report.result_folder import read_folder
+from empathy_geometry.reports.assemble import assemble
+from empathy_geometry.reports.document import Document
+from empathy_geometry.reports.drawing import Drawings
+from empathy_geometry.reports.markdown import markdown_report
+from empathy_geometry.reports.page import html_report
+from empathy_geometry.reports.pdf import pdf_report
+from empathy_geometry.reports.result_folder import read_folder
 
 Format = Literal["md", "html", "pdf"]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from empathy_geometry.report.document import Document, StudyPart, Table
+from empathy_geometry.reports.document import Document, StudyPart, Table
 
 _MOST_ROWS = 400
 

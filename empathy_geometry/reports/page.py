@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from empathy_geometry.report.document import Document, StudyPart
-from empathy_geometry.report.drawing import Drawings
+from empathy_geometry.reports.document import Document, StudyPart
+from empathy_geometry.reports.drawing import Drawings
 
 
 def html_report(document: Document, drawings: Drawings) -> str:
@@ -21,7 +21,7 @@ def html_report(document: Document, drawings: Drawings) -> str:
         from markupsafe import Markup
     except ImportError as error:
         raise ImportError("the HTML report needs jinja2; try: pip install 'empathy-geometry[report]'") from error
-    assets = files("empathy_geometry.report") / "assets"
+    assets = files("empathy_geometry.reports") / "assets"
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.tests["number_like"] = _number_like
     template = environment.from_string((assets / "page.html.jinja").read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from empathy_geometry.foundation.result_file import PLANTED
-from empathy_geometry.report.document import Document, Lines, Picture, StudyPart, Table
-from empathy_geometry.report.drawing import DPI, Drawings
+from empathy_geometry.reports.document import Document, Lines, Picture, StudyPart, Table
+from empathy_geometry.reports.drawing import DPI, Drawings
 
 _FONT = "DejaVu"
 _INK, _MUTED, _WARNING = (27, 31, 39), (87, 93, 104), (163, 68, 0)

@@ -5,9 +5,9 @@ from typing import Any
 
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.plots.reading import read_estimate
-from empathy_geometry.report.cells import cell, table_of
-from empathy_geometry.report.document import Table
-from empathy_geometry.report.generic_tables import generic_tables
+from empathy_geometry.reports.cells import cell, table_of
+from empathy_geometry.reports.document import Table
+from empathy_geometry.reports.generic_tables import generic_tables
 
 SUPPORTED, NOT, UNKNOWN = "supported", "not supported", "cannot tell"
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from empathy_geometry.report.cells import cell, table_of
-from empathy_geometry.report.document import Table
-from empathy_geometry.report.shapes import find_shapes, is_estimate
+from empathy_geometry.reports.cells import cell, table_of
+from empathy_geometry.reports.document import Table
+from empathy_geometry.reports.shapes import find_shapes, is_estimate
 
 # Told elsewhere in the report.
 _ELSEWHERE = ("study", "provenance", "title", "notes", "limitations", "methods", "texts", "prompts", "sections")

@@ -5,13 +5,13 @@ from typing import Any
 
 from empathy_geometry.foundation.result_file import PLANTED
 from empathy_geometry.plots.reading import read_estimate
-from empathy_geometry.report.cells import cell, table_of
-from empathy_geometry.report.document import Document, Lines, SteeredTexts, StudyPart, Table
-from empathy_geometry.report.headline import headline_tables, verdict_rules
-from empathy_geometry.report.pictures import pictures_of, threshold_of
-from empathy_geometry.report.result_folder import SavedStudy
-from empathy_geometry.report.shapes import Found, find_estimates, find_shapes
-from empathy_geometry.report.words import limitations_of, methods_of
+from empathy_geometry.reports.cells import cell, table_of
+from empathy_geometry.reports.document import Document, Lines, SteeredTexts, StudyPart, Table
+from empathy_geometry.reports.headline import headline_tables, verdict_rules
+from empathy_geometry.reports.pictures import pictures_of, threshold_of
+from empathy_geometry.reports.result_folder import SavedStudy
+from empathy_geometry.reports.shapes import Found, find_estimates, find_shapes
+from empathy_geometry.reports.words import limitations_of, methods_of
 
 
 def assemble(studies: Sequence[SavedStudy], *, title: str | None = None) -> Document:

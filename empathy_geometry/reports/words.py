@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from empathy_geometry.report.shapes import Shape
+from empathy_geometry.reports.shapes import Shape
 
 _METHODS: dict[Shape, str] = {
     "evaluation": "Probe: fitted in training scenarios and scored in others; layer and parameters are chosen inside "

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from empathy_geometry import plots
-from empathy_geometry.report.document import Picture
-from empathy_geometry.report.shapes import Found
+from empathy_geometry.reports.document import Picture
+from empathy_geometry.reports.shapes import Found
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD
 
 MOST_OF_A_KIND = 6

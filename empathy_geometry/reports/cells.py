@@ -5,8 +5,8 @@ from statistics import median
 from typing import Any
 
 from empathy_geometry.plots.reading import read_estimate
-from empathy_geometry.report.document import Table
-from empathy_geometry.report.shapes import is_estimate
+from empathy_geometry.reports.document import Table
+from empathy_geometry.reports.shapes import is_estimate
 
 _LONGEST = 300
 """Characters of a nested value in one cell; the JSON has the rest."""
