@@ -445,3 +445,14 @@ def test_a_model_that_nobody_holds_is_freed(kind):
     del model
     gc.collect()
     assert [ref() for ref in gone] == [None, None]
+
+
+def test_a_view_in_which_a_hook_was_left_is_not_used_again():
+    model = tiny_bridge("llama")
+    with own_view(model) as view:
+        left = next(module for module in view.modules() if isinstance(module, nn.Linear))
+        left.register_forward_hook(lambda module, inputs, output: output * 0)
+    with own_view(model) as other:
+        assert other is not view
+    with own_view(model) as again:
+        assert again is other

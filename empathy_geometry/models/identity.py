@@ -5,7 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -180,14 +180,21 @@ def tokenizer_sha256(model: HookedModel) -> str:
     """SHA-256 over what decides the token ids of a text: vocabulary, merges, special tokens, chat template."""
     tokenizer = model.tokenizer
     if getattr(tokenizer, "is_fast", False):
-        core = json.loads(tokenizer.backend_tokenizer.to_str())
-        # Calls leave their padding and truncation behind in the tokenizer; neither is used here.
-        core = {key: value for key, value in core.items() if key not in ("padding", "truncation")}
+        core = _core_sha256(tokenizer.backend_tokenizer.to_str())
     else:
-        core = sorted(tokenizer.get_vocab().items())
+        core = hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
     described = [core, sorted(map(str, tokenizer.all_special_tokens)), tokenizer.bos_token_id]
     described.append(getattr(tokenizer, "chat_template", None))
     return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _core_sha256(serialised: str) -> str:
+    """SHA-256 of a fast tokenizer as it writes itself, in megabytes of JSON."""
+    core = json.loads(serialised)
+    # Calls leave their padding and truncation behind in the tokenizer; neither is used here.
+    core = {key: value for key, value in core.items() if key not in ("padding", "truncation")}
+    return hashlib.sha256(json.dumps(core, sort_keys=True).encode()).hexdigest()
 
 
 @cache

@@ -19,7 +19,7 @@ from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.held_interrupts import held_interrupts
 from empathy_geometry.models.loading import VIEW_POINTS, HookedModel, context_length, is_bridge, model_device
 from empathy_geometry.models.shared_copy import NoSharedCopyError, reachable_modules, shared_copy
-from empathy_geometry.models.tree_state import TreeState
+from empathy_geometry.models.tree_state import HookTables, TreeState
 
 SWITCH = "EMPATHY_GEOMETRY_LEAN_PASSES"
 """Environment variable; "0" leaves TransformerBridge's wrappers in the views."""
@@ -28,6 +28,7 @@ Form = Literal["whole", "eager", "sdpa"]
 """A view with all wrappers, or without those inside blocks; then with Hugging Face's or with PyTorch's attention."""
 
 _OWNER = "_empathy_geometry_owner"
+_HOOK_TABLES = "_empathy_geometry_hook_tables"
 # A model cannot run a trial pass: it is the caller's own pass that reports it.
 _NO_PASS = (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError)
 _TRIAL_TOKENS = 16
@@ -101,7 +102,7 @@ def own_view(model: HookedModel, names: Collection[str] = (), *, longest: int = 
             stack.enter_context(attached(view, attachment.hooks, before=attachment.before))
         yield view
     # Not after an exception: whatever was left in the view goes with it.
-    if not known.lengths.rope_grows and not TreeState.hooks_of(view):
+    if not known.lengths.rope_grows and not view.__dict__[_HOOK_TABLES].foreign():
         known.idle.setdefault(form, []).append(view)
 
 
@@ -144,7 +145,7 @@ def _prepared(model: Any) -> tuple[_Known | None, list[Attachment]]:
         return None, []
     with _lock(model):
         known = _known.get(model)
-        hooks = TreeState.hooks_of(model) if known is None else known.state.hooks()
+        hooks = (HookTables(model) if known is None else known.state.hooks).foreign()
         ours = attachments(model)
         found = list(dict.fromkeys(ours[number] for number in hooks if number in ours))
         if any(attachment.thread != threading.get_ident() for attachment in found):
@@ -207,7 +208,7 @@ def _made(model: Any, known: _Known, form: Form) -> Any:
     points = dict(view.hook_dict)
     if form != "whole":
         points = _without_wrappers(view, points)
-    view.__dict__ |= {VIEW_POINTS: points, _OWNER: weakref.ref(model)}
+    view.__dict__ |= {VIEW_POINTS: points, _OWNER: weakref.ref(model), _HOOK_TABLES: HookTables(view)}
     return view
 
 

@@ -16,6 +16,32 @@ _OWN_LIBRARIES = ("transformers.", "transformer_lens.model_bridge.")
 _MISSING = object()
 
 
+class HookTables:
+    """Where hooks can be attached to a model, found once: as long as its modules stay, looking again is quick.
+
+    Args:
+        model: Any module.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._tables = [getattr(module, name) for module in reachable_modules(model) for name in _TABLES]
+        self._known: set[int] = set()
+
+    def foreign(self) -> dict[int, Any]:
+        """Hooks that are attached by anybody but the model's own libraries: by number, in the order of attachment."""
+        numbers = set(chain.from_iterable(self._tables))
+        if numbers <= self._known:
+            return {}
+        attached = {number: hook for table in self._tables for number, hook in table.items()}
+        found = {
+            number: attached[number]
+            for number in sorted(attached)
+            if not str(getattr(attached[number], "__module__", "")).startswith(_OWN_LIBRARIES)
+        }
+        self._known |= numbers - found.keys()
+        return found
+
+
 class TreeState:
     """The modules, parameters, buffers, attributes and configurations of a model as they were.
 
@@ -42,7 +68,7 @@ class TreeState:
         self._volatile: set[tuple[int, str]] = set()
         # Nothing here refers to the model itself: it would never be freed.
         self._classes = [(module, type(module)) for module in modules if module is not model]
-        self._tables = [getattr(module, name) for module in modules for name in _TABLES]
+        self.hooks = HookTables(model)
         # Hook points compute nothing, and are most of TransformerBridge's modules.
         owners = [module for module in modules if not is_hook_point(module)]
         self._held = [
@@ -62,7 +88,6 @@ class TreeState:
         configs = {id(c): c for module in owners for c in _configurations(module)}
         self.configurations = tuple(configs.values())
         self._settings = [(vars(c), _settings(c)) for c in self.configurations]
-        self._known_hooks: set[int] = set()
 
     def holds(self) -> bool:
         """Whether the model is still made of the same things."""
@@ -81,20 +106,6 @@ class TreeState:
         for held, names, values in self._held:
             self._volatile.update((id(held), name) for name in self._moved(held, names, values))
 
-    def hooks(self) -> dict[int, Any]:
-        """Hooks that are attached by anybody but the model's own libraries: by number, in the order of attachment."""
-        numbers = set(chain.from_iterable(self._tables))
-        if numbers <= self._known_hooks:
-            return {}
-        found = _foreign(self._tables)
-        self._known_hooks |= numbers - found.keys()
-        return found
-
-    @staticmethod
-    def hooks_of(model: nn.Module) -> dict[int, Any]:
-        """`hooks` of a model of which no state is kept."""
-        return _foreign([getattr(module, name) for module in reachable_modules(model) for name in _TABLES])
-
     def _moved(self, held: dict[str, Any], names: tuple[str, ...], values: tuple[Any, ...]) -> Iterator[str]:
         then = dict(zip(names, values, strict=True))
         for name in {**then, **held}:
@@ -102,15 +113,6 @@ class TreeState:
                 continue
             if held.get(name, _MISSING) is not then.get(name, _MISSING):
                 yield name
-
-
-def _foreign(tables: list[dict[int, Any]]) -> dict[int, Any]:
-    found = {number: hook for table in tables for number, hook in table.items()}
-    return {
-        number: found[number]
-        for number in sorted(found)
-        if not str(getattr(found[number], "__module__", "")).startswith(_OWN_LIBRARIES)
-    }
 
 
 def _configurations(module: nn.Module) -> Iterator[Any]:
