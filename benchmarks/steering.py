@@ -36,7 +36,8 @@ import transformers
 import empathy_geometry as eg
 from empathy_geometry.generation.continuations import generate, prompt_tokens
 from empathy_geometry.generation.likelihood import read_continuations
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME, GGUF_SHA256, cache_folder
+from empathy_geometry.models.embedded_model import GGUF_SHA256, cache_folder
+from empathy_geometry.models.names import EMBEDDED_NAME
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS, NeutralTexts
 

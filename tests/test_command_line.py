@@ -15,7 +15,8 @@ from tiny_models import tiny_tokenizer
 import empathy_geometry as eg
 from empathy_geometry.command_line import main
 from empathy_geometry.command_line.bandwidth_command import ask
-from empathy_geometry.command_line.inputs import CONCEPTS, fewer_scenarios, one_against_rest, read_texts
+from empathy_geometry.command_line.concepts import CONCEPTS
+from empathy_geometry.command_line.inputs import fewer_scenarios, one_against_rest, read_texts
 from empathy_geometry.command_line.model_names import MODELS_FOLDER, expand_models, folder_name
 from empathy_geometry.command_line.parser import build_parser
 from empathy_geometry.command_line.run_record import RunRecord
@@ -504,7 +505,7 @@ def test_a_finished_run_whose_result_was_changed_since_is_not_taken_as_done(meas
 
 def test_every_packaged_concept_can_be_named_and_split():
     for make in CONCEPTS.values():
-        assert len(make().classes) >= 2
+        assert len(getattr(eg.datasets, make)().classes) >= 2
     rest = one_against_rest(eg.datasets.empathy_triplets(), "affective")
     assert set(rest.classes) == {"affective", "not affective"}
     few = fewer_scenarios(eg.datasets.empathy_pairs(), 10)
@@ -520,3 +521,29 @@ def test_wide_files_are_read_by_their_suffix(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(ValueError, match="must end in"):
         read_texts(str(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["bandwidth", "--help"], ["--version"], ["no-such-command"]])
+def test_help_and_version_do_not_wait_for_torch(arguments):
+    code = (
+        "import sys\n"
+        "sys.argv[0] = '/bin/empathy-geometry'\n"
+        "from empathy_geometry.command_line.main import main\n"
+        f"code = main({arguments})\n"
+        "heavy = {'torch', 'numpy', 'sklearn', 'pandas', 'transformers'} & set(sys.modules)\n"
+        "print(code, sorted(heavy))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.endswith("2 []\n" if arguments == ["no-such-command"] else "0 []\n")
+    if arguments == ["--version"]:
+        assert ran.stdout.startswith(f"empathy_geometry {eg.__version__}\n")
+    else:
+        assert "usage: empathy-geometry" in ran.stdout + ran.stderr
+        assert "python -m" not in ran.stdout + ran.stderr
+
+
+def test_the_installed_script_is_the_module():
+    scripts = Path(eg.__file__).parents[1] / "pyproject.toml"
+    assert '\nempathy-geometry = "empathy_geometry.command_line.main:main"\n' in scripts.read_text()
+    ran = subprocess.run([sys.executable, "-m", "empathy_geometry", "--version"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, f"empathy_geometry {eg.__version__}\n")

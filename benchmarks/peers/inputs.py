@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 import empathy_geometry as eg
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME, GGUF_SHA256, cache_folder, load_embedded
+from empathy_geometry.models.embedded_model import GGUF_SHA256, cache_folder, load_embedded
+from empathy_geometry.models.names import EMBEDDED_NAME
 
 FIRST_LINE = "A message:"  # steerkit joins a prompt and a response with a line break; everyone reads the joined text
 LAYER = 15

@@ -9,44 +9,29 @@ from sphinx.application import Sphinx
 
 FOLDER = "api"
 ORDER = (
-    *(
-        "command_line",
-        "texts",
-        "datasets",
-        "models",
-        "activations",
-        "geometry",
-        "evaluation",
-        "audit",
-        "dimensionality",
-        "similarity",
-    ),
-    *("steering", "causal", "sae", "studies", "plots", "report", "pitfalls", "ratings", "foundation"),
+    *("command_line", "texts", "datasets", "models", "activations", "geometry", "evaluation", "metrics", "audit"),
+    *("dimensionality", "similarity", "generation", "steering", "causal", "sae", "studies", "results", "plots"),
+    *("reports", "pitfalls", "ratings", "foundation"),
 )
-NAMESPACES = ("datasets", "dimensionality", "similarity", "pitfalls", "plots")
 
 
 def public_objects(package: ModuleType) -> dict[str, dict[str, Any]]:
-    """Public objects by the package that they come from; each namespace is a package of its own.
+    """Public objects by the package that they come from; what a public module adds stands on the page of its name.
 
     Args:
         package: `empathy_geometry`.
 
     Returns:
-        {"evaluation": {"empathy_geometry.auroc": <function>, ...}, ...}
+        {"evaluation": {"empathy_geometry.cross_validate": <function>, ...}, ...}
     """
     found: dict[str, dict[str, Any]] = {}
-    exported = [getattr(package, name) for name in package.__all__]
-    for name, value in zip(package.__all__, exported, strict=True):
+    exported = {name: getattr(package, name) for name in package.__all__}
+    for name, value in exported.items():
         if inspect.ismodule(value):
-            names = getattr(value, "__all__", None) or [
-                n for n, v in vars(value).items() if inspect.isfunction(v) and v.__module__ == value.__name__
-            ]
-            found[name] = {
-                f"{value.__name__}.{n}": getattr(value, n)
-                for n in names
-                if n[0] != "_" and not any(getattr(value, n) is other for other in exported)
-            }
+            page_of = found.setdefault(name, {})
+            for inner in value.__all__:
+                if not any(getattr(value, inner) is other for other in exported.values()):
+                    page_of[f"{value.__name__}.{inner}"] = getattr(value, inner)
         else:
             found.setdefault(value.__module__.split(".")[1], {})[f"{package.__name__}.{name}"] = value
     return found
@@ -95,13 +80,13 @@ def write_pages(app: Sphinx) -> None:
     for name, objects in sorted(public_objects(empathy_geometry).items()):
         module = importlib.import_module(f"empathy_geometry.{name}")
         summary = (module.__doc__ or "").strip().splitlines()[0]
-        title = f"empathy_geometry.{name}" if name in NAMESPACES else name
+        title = f"empathy_geometry.{name}" if name in empathy_geometry.__all__ else name
         _write(folder / f"{name}.md", page(title, summary, objects))
         wanted.add(f"{name}.md")
         entries.append(name)
     listing = "\n".join(sorted(entries, key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e)))
     text = (
-        "# API\n\nEverything public, from the docstrings. Names are imported from `empathy_geometry` itself; the pages "
+        "# API\n\nEverything public, from the docstrings. Names are written as they are imported; the pages "
         f"follow the packages, in the order in which data flow.\n\n```{{toctree}}\n:maxdepth: 1\n\n{listing}\n```\n"
     )
     _write(folder / "index.md", text)

@@ -1,33 +1,15 @@
 """Texts that a command names: a file of the user's, or a packaged concept."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
 from empathy_geometry import datasets
+from empathy_geometry.command_line.concepts import CONCEPTS, PAIRS
 from empathy_geometry.foundation._validation import class_name
 from empathy_geometry.studies.bandwidth_texts import check_pairs, two_classes
 from empathy_geometry.texts.labeled_texts import LabeledTexts
-
-CONCEPTS: Mapping[str, Callable[[], LabeledTexts]] = MappingProxyType(
-    {
-        "empathy": datasets.empathy_pairs,
-        "formality": datasets.formality_pairs,
-        "humor": datasets.humor_pairs,
-        "emotion": datasets.emotion_statements,
-        "matched_pairs": datasets.matched_pairs,
-        "empathy_triplets": datasets.empathy_triplets,
-        "matched_triplets": datasets.matched_triplets,
-        "valence_stripped": datasets.valence_stripped_controls,
-        "non_empathy": datasets.non_empathy_controls,
-    }
-)
-"""Packaged texts by the name that --concept takes."""
-
-PAIRS = ("empathy", "formality", "humor", "matched_pairs")
-"""Those of two classes, which can serve as control."""
 
 
 def read_texts(path: str, classes: Sequence[str] | None = None) -> LabeledTexts:
@@ -59,7 +41,8 @@ def named_texts(name: str, classes: Sequence[str] | None = None) -> LabeledTexts
         FileNotFoundError, ValueError: neither.
     """
     if name in CONCEPTS:
-        return CONCEPTS[name]()
+        packaged: LabeledTexts = getattr(datasets, CONCEPTS[name])()
+        return packaged
     if not Path(name).suffix:
         raise ValueError(f"{name!r} is no packaged concept; there are {', '.join(CONCEPTS)}, or give a file")
     return read_texts(name, classes)

@@ -6,20 +6,28 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from empathy_geometry.command_line.bandwidth_command import run_bandwidth
-from empathy_geometry.command_line.compare_command import run_compare
 from empathy_geometry.command_line.console import Console
 from empathy_geometry.command_line.exit_codes import BAD_INPUT, INTERRUPTED, MISSING_PACKAGE
-from empathy_geometry.command_line.parser import build_parser
-from empathy_geometry.command_line.report_command import run_report
-from empathy_geometry.command_line.tripartite_command import run_tripartite
+from empathy_geometry.command_line.parser import build_parser, program
 
-_COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
-    "bandwidth": run_bandwidth,
-    "tripartite": run_tripartite,
-    "compare": run_compare,
-    "report": run_report,
-}
+
+def _command(name: str) -> Callable[[argparse.Namespace, Console], int]:
+    """The function of a command; imported here, so that --help and --version do not wait for torch."""
+    if name == "bandwidth":
+        from empathy_geometry.command_line.bandwidth_command import run_bandwidth
+
+        return run_bandwidth
+    if name == "tripartite":
+        from empathy_geometry.command_line.tripartite_command import run_tripartite
+
+        return run_tripartite
+    if name == "compare":
+        from empathy_geometry.command_line.compare_command import run_compare
+
+        return run_compare
+    from empathy_geometry.command_line.report_command import run_report
+
+    return run_report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.output = "PLANTED_results" if arguments.planted else "results"
     console = Console(quiet=arguments.quiet)
     try:
-        return _COMMANDS[arguments.command](arguments, console)
+        return _command(arguments.command)(arguments, console)
     except KeyboardInterrupt:
-        again = shlex.join(["python", "-m", "empathy_geometry", *(a for a in given if a != "--restart")])
+        again = f"{program()} {shlex.join(a for a in given if a != '--restart')}"
         console.error(f"interrupted; what was finished is kept. To go on: {again}")
         return INTERRUPTED
     except ImportError as error:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from empathy_geometry.foundation.checked_json import parse_json
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME
-from empathy_geometry.models.model_files import MODELS_FOLDER
+from empathy_geometry.models.names import EMBEDDED_NAME, MODELS_FOLDER
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 

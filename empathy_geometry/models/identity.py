@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from empathy_geometry.foundation.differences import differences, flattened
 from empathy_geometry.models.attached_hooks import attached_hooks
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME, GGUF_NAME, GGUF_SHA256
+from empathy_geometry.models.embedded_model import GGUF_NAME, GGUF_SHA256
 from empathy_geometry.models.fingerprint import tensor_fingerprint
 from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.names import EMBEDDED_NAME
 
 _BUILDERS = ("torch", "transformers", "transformer-lens")
 # What of a configuration says how a model was made or is to be called, not what it computes.

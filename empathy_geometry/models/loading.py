@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice, whole_number
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME, load_embedded
+from empathy_geometry.models.embedded_model import load_embedded
 from empathy_geometry.models.hooked_transformer import check_hooked_transformer, to_hooked_transformer
 from empathy_geometry.models.model_files import check_folder, is_gguf, load_folder, load_gguf, model_not_found
+from empathy_geometry.models.names import EMBEDDED_NAME
 from empathy_geometry.models.unwrapped import detached_copy
 
 Site = Literal["resid_post", "resid_mid", "resid_pre", "attn_out", "mlp_out"]

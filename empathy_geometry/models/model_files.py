@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME
+from empathy_geometry.models.names import EMBEDDED_NAME, MODELS_FOLDER
 
 # What readers raise at a damaged or unknown file.
 _UNREADABLE = (
@@ -24,9 +24,6 @@ _UNREADABLE = (
     EOFError,
     struct.error,
 )
-
-MODELS_FOLDER = "EMPATHY_GEOMETRY_MODELS"
-"""Environment variable: a folder whose subfolders are models in Hugging Face format."""
 
 
 def is_gguf(name: str) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from empathy_geometry.foundation._validation import as_rng
-from empathy_geometry.models.embedded_model import EMBEDDED_NAME
 from empathy_geometry.models.loading import HookedModel, check_model, is_bridge, load_model
+from empathy_geometry.models.names import EMBEDDED_NAME
 
 RANDOM_WEIGHTS = "random weights, seed"
 """Part of the name of every such model, so that no result of one can pass for a result of the trained model."""
