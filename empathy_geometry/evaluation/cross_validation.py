@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.baselines import BASELINES, CHOSEN, TextBaseline, text_baselines
+from empathy_geometry.evaluation.choice import choice_inflation
 from empathy_geometry.evaluation.classification import MISSING, Classification, Missing, classification
 from empathy_geometry.evaluation.fold_dependence import LARGEST, shared_training_inflation
 from empathy_geometry.evaluation.metrics import (
@@ -21,7 +22,7 @@ from empathy_geometry.evaluation.metrics import (
     macro_auroc,
 )
 from empathy_geometry.evaluation.placements import FEW_GROUPS
-from empathy_geometry.evaluation.selection import Candidate, candidates, fit_and_score, select
+from empathy_geometry.evaluation.selection import Candidate, Contest, candidates, contest, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
@@ -57,8 +58,9 @@ class Evaluation(Result):
             against whichever is the best (see `metrics.excess_over_best`). None without texts.
         excesses: AUROC minus each baseline's.
         baseline_scores: Out-of-fold scores of the baselines.
-        variance_inflation: Factor on the variance in the intervals, because scenarios train each other's probe; see
-            `fold_dependence.variance_inflation`. 2, its largest value, for estimators other than `Probe`.
+        variance_inflation: Factor on the variance in the intervals, because scenarios train each other's probe (see
+            `fold_dependence.variance_inflation`; 2, its largest value, for estimators other than `Probe`) times that
+            for the choice among candidates (see `choice.choice_inflation`).
         groups_given: False if the caller said groups=None.
         folds: The outer folds.
         n_candidates: How many combinations of layer, position and parameters competed.
@@ -193,12 +195,15 @@ def cross_validate(
     scores, predicted = np.zeros(shape), np.zeros(data.n, dtype=np.int64)
     chosen: list[Candidate] = []
     fits: list[tuple[Any, FloatArray, Fold]] = []
+    contests: list[Contest] = []
     for fold in outer:
-        best = select(probe, data, fold.train, competing, inner_splits=inner_splits, seed=seed)
+        contests.append(contest(probe, data, fold.train, competing, inner_splits=inner_splits, seed=seed))
+        best = competing[contests[-1].best]
         scores[fold.test], predicted[fold.test] = fit_and_score(probe, data, best, fold)
         fits.append((clone(probe).set_params(**best.params), data.rows(best.layer, best.pos), fold))
         chosen.append(best)
     inflation, known = shared_training_inflation(fits, scores, data.codes, data.groups)
+    inflation *= choice_inflation(probe, data, outer, competing, contests, scores, inflation=inflation, seed=seed)
     codes, clusters = data.codes, data.groups if data.groups_given else None
     words = _baselines(data, outer)
     metric = auroc if data.binary else macro_auroc
@@ -291,7 +296,7 @@ def _notes(data: Classification, folds: Sequence[Fold], chosen: Sequence[Candida
             f"on at most {LARGEST} training rows only"
         )
     if len({(c.pos, c.layer) for c in chosen}) > 1:
-        notes.append("folds chose different layers; the intervals take their choices as given")
+        notes.append("folds chose different layers; the intervals count how uncertain the choice is")
     fewest = min(len(np.unique(data.groups[data.codes == c])) for c in range(len(data.classes)))
     if fewest < FEW_GROUPS:
         notes.append(f"the rarest class is in {fewest} groups only: intervals rest on very few independent scenarios")

@@ -48,6 +48,21 @@ def candidates(data: Classification, grid: Mapping[str, Sequence[Any]] | None) -
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """How the candidates did in grouped cross-validation within the training rows of a fold.
+
+    Attributes:
+        best: Index of the one with the best AUROC; of equals the one with the larger d', then the first.
+        scores: Out-of-fold scores of each candidate, [candidate, k, n]; zero outside the training rows.
+        train: The training rows.
+    """
+
+    best: int
+    scores: Float[Tensor, "candidate k n"] | None
+    train: IntArray
+
+
 def select(
     probe: Any,
     data: Classification,
@@ -57,7 +72,20 @@ def select(
     inner_splits: int,
     seed: int,
 ) -> Candidate:
-    """The candidate with the best AUROC in grouped cross-validation within the training rows; ties go to d'.
+    """The best of `contest`."""
+    return competing[contest(probe, data, train, competing, inner_splits=inner_splits, seed=seed).best]
+
+
+def contest(
+    probe: Any,
+    data: Classification,
+    train: IntArray,
+    competing: Sequence[Candidate],
+    *,
+    inner_splits: int,
+    seed: int,
+) -> Contest:
+    """The candidates compared within the training rows.
 
     Args:
         probe: Any scikit-learn classifier; those that `batched_probes.solve` covers are fitted there, to the same
@@ -72,7 +100,7 @@ def select(
         ValueError: the training rows have too few groups for the inner folds.
     """
     if len(competing) == 1:
-        return competing[0]
+        return Contest(0, None, train)
     try:
         inner = grouped_folds(data.codes[train], groups=data.groups[train], n_splits=inner_splits, seed=seed)
     except ValueError as error:
@@ -83,7 +111,7 @@ def select(
     folds = [Fold(train[f.train], train[f.test]) for f in inner]
     scores = inner_scores(probe, data, competing, folds)[:, :, train]
     merits = merits_of(scores, data.codes[train])
-    return competing[max(range(len(competing)), key=lambda i: merits[i])]
+    return Contest(max(range(len(competing)), key=lambda i: merits[i]), scores, train)
 
 
 def merits_of(scores: Float[Tensor, "candidate k n"], codes: IntArray) -> list[tuple[float, float]]:
@@ -94,7 +122,12 @@ def merits_of(scores: Float[Tensor, "candidate k n"], codes: IntArray) -> list[t
 
 
 def inner_scores(
-    probe: Any, data: Classification, competing: Sequence[Candidate], folds: Sequence[Fold]
+    probe: Any,
+    data: Classification,
+    competing: Sequence[Candidate],
+    folds: Sequence[Fold],
+    *,
+    tolerance: float = 1e-9,
 ) -> Float[Tensor, "candidate k n"]:
     """Standardised out-of-fold scores of every candidate; rows that no fold tests stay zero."""
     k, d_model = 1 if data.binary else len(data.classes), data.values.shape[-1]
@@ -122,7 +155,7 @@ def inner_scores(
                     if key not in geometries:
                         geometries[key] = _geometry(data, competing[i], fold, scale=key[2])
                     used.append(geometries[key])
-                for i, held_out in zip(here, solve_each(variant, used, labels), strict=True):
+                for i, held_out in zip(here, solve_each(variant, used, labels, tolerance=tolerance), strict=True):
                     scores[i][:, test] = held_out.standardised[0]
     return scores
 

@@ -8,10 +8,11 @@ from sklearn.base import clone
 
 from empathy_geometry.activations.pairing import rows_of_classes
 from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.evaluation.choice import choice_inflation
 from empathy_geometry.evaluation.classification import MISSING, Classification, classification
 from empathy_geometry.evaluation.fold_dependence import shared_training_inflation
 from empathy_geometry.evaluation.metrics import auroc
-from empathy_geometry.evaluation.selection import candidates, fit_and_score, select
+from empathy_geometry.evaluation.selection import candidates, contest, fit_and_score, select
 from empathy_geometry.evaluation.transfer_ratio import transfer_ratio
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
@@ -102,7 +103,8 @@ def transfer_matrix(
     competing = candidates(data, None)
     rows = {name: np.flatnonzero(fields == name) for name in names}
     folds = [_within(data, rows[name], n_splits, seed) for name in names]
-    selected = [[select(probe, data, f.train, competing, inner_splits=4, seed=seed) for f in own] for own in folds]
+    contests = [[contest(probe, data, f.train, competing, inner_splits=4, seed=seed) for f in own] for own in folds]
+    selected = [[competing[c.best] for c in own] for own in contests]
     estimates = []
     for i, source in enumerate(names):
         whole = select(probe, data, rows[source], competing, inner_splits=4, seed=seed)
@@ -115,6 +117,9 @@ def transfer_matrix(
                     scores[fold.test] = fit_and_score(probe, data, best, fold)[0]
                     fits.append((clone(probe).set_params(**best.params), data.rows(best.layer, best.pos), fold))
                 inflation = shared_training_inflation(fits, scores, data.codes, data.groups)[0]
+                inflation *= choice_inflation(
+                    probe, data, folds[i], competing, contests[i], scores, inflation=inflation, seed=seed
+                )
             else:
                 scores[test] = fit_and_score(probe, data, whole, Fold(rows[source], test))[0]
             held_out, labels, scenarios = scores[test], data.codes[test], data.groups[test]
