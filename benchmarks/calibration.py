@@ -58,7 +58,7 @@ def null(seeds: int) -> None:
             nested.append(float(cross_validate(Probe(kind), X, y, groups=groups, seed=seed).auroc))
             best.append(
                 permutation_test(
-                    Probe(kind), X, y, groups=groups, n_permutations=1, rng=seed, fold_seed=seed, progress=False
+                    Probe(kind), X, y, groups=groups, n_permutations=1, seed=seed, progress=False
                 ).statistic
             )
         print(f"{kind:<16} {np.mean(nested):7.3f} {np.std(nested):7.3f}   {np.mean(best):.3f}", flush=True)
@@ -85,9 +85,7 @@ def pvalues(replicates: int, m: int = 199) -> None:
             for seed in range(replicates):
                 rng = np.random.default_rng(seed)
                 X = clustered_noise(rng, groups, 0.5, 40 * layers).reshape(len(y), layers, 40)
-                test = permutation_test(
-                    Probe(kind), X, y, groups=groups, n_permutations=m, rng=seed, fold_seed=seed, progress=False
-                )
+                test = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=m, seed=seed, progress=False)
                 above = (test.null_distribution > test.statistic + 1e-9).sum()
                 equal = (np.abs(test.null_distribution - test.statistic) <= 1e-9).sum()
                 smoothed.append((above + rng.uniform() * (equal + 1)) / (m + 1))

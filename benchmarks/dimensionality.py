@@ -76,7 +76,7 @@ def coverage(repeats: int) -> None:
                 rng, inside, boot, widths = np.random.default_rng(1), [], [], []
                 for _ in range(repeats):
                     x = draw(law, n, spectrum, rng)
-                    e = participation_ratio(x, rng=rng)
+                    e = participation_ratio(x, seed=int(rng.integers(2**31)))
                     inside.append(e.low is not None and e.low <= truth <= e.high)
                     widths.append(np.nan if e.low is None else e.high / e.low)
                     g, draws = x @ x.T, []
@@ -105,7 +105,7 @@ def false_counts(repeats: int) -> None:
                     basis = np.linalg.qr(rng.standard_normal((300, 3)))[0].T[:rank]
                     x = x + 6 * np.sqrt(np.sqrt(300 / n)) * rng.standard_normal((n, rank)) @ basis
                     z = draw("gaussian", m, spectrum, rng) if given else None
-                    r = dimensionality(x, null_differences=z, n_resamples=10, sizes=[n], rng=rng)
+                    r = dimensionality(x, null_differences=z, n_resamples=10, sizes=[n], seed=int(rng.integers(2**31)))
                     found.append([float(e) for e in (r.parallel_analysis, r.hard_threshold, r.replicable)])
                 counts = np.mean(found, axis=0)
                 print(

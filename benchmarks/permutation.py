@@ -79,7 +79,7 @@ def ours(probe, X, y, groups, folds, m: int, repeats: int = 7) -> tuple[np.ndarr
     for _ in range(repeats):
         start = time.process_time()
         result = permutation_test(
-            probe, X, y, groups=groups, folds=folds, n_permutations=m, rng=SEED, device="cpu", progress=False
+            probe, X, y, groups=groups, folds=folds, n_permutations=m, seed=SEED, device="cpu", progress=False
         )
         seconds.append(time.process_time() - start)
     return np.r_[result.statistic, result.null_distribution], float(np.median(seconds))
@@ -90,7 +90,7 @@ def ratios(m: int, lda_loops: int) -> None:
     for decay in (1.0, 0.0):
         X, y, groups = planted_rows(180, 576, decay=decay)
         folds = grouped_folds(y, groups=groups, n_splits=5)
-        codes = np.r_[y[None], label_permutations(y, groups=groups).draw(m, rng=SEED)]
+        codes = np.r_[y[None], label_permutations(y, groups=groups).draw(m, generator=np.random.default_rng(SEED))]
         cases = {
             "ridge": (Probe("ridge"), RidgeClassifier(alpha=1.0), m),
             "lda": (Probe("lda", shrinkage=0.3), LinearDiscriminantAnalysis("lsqr", shrinkage=0.3), lda_loops),
@@ -129,7 +129,7 @@ def maxt(m: int, layers: int) -> None:
         Probe("logistic"),
     ):
         wall, cpu = time.perf_counter(), time.process_time()
-        result = permutation_test(probe, X, y, groups=groups, n_permutations=m, rng=SEED, progress=False)
+        result = permutation_test(probe, X, y, groups=groups, n_permutations=m, seed=SEED, progress=False)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         print(f"{probe!s:<40} {wall:7.1f} s wall {cpu:7.1f} s CPU   p = {result.pvalue:.2g}", flush=True)
 

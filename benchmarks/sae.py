@@ -48,7 +48,7 @@ def verdicts(repeats: int) -> None:
     values = []
     for seed in range(repeats):
         p = planted_dictionary(n_groups=40, seed=seed)
-        found = sae_agreement(random_decoder(p.sae, rng=seed), p.activations, n_draws=99, progress=False, seed=seed)
+        found = sae_agreement(random_decoder(p.sae, seed=seed), p.activations, n_draws=99, progress=False, seed=seed)
         values.append((found.agreement.value.value, found.agreement.nulls["isotropic"].mean(), found.verdict))
     counted = dict(Counter(v for _, _, v in values))
     mean, null = (np.mean([row[i] for row in values]) for i in (0, 1))

@@ -28,7 +28,7 @@ def main() -> None:
 
     probe, classes = eg.Probe("ridge", alpha=100.0), {"positive": "formal", "negative": "casual"}
     nested = eg.cross_validate(probe, acts, **classes)
-    test = eg.permutation_test(probe, acts, n_permutations=arguments.permutations, rng=0, **classes)
+    test = eg.permutation_test(probe, acts, n_permutations=arguments.permutations, seed=0, **classes)
 
     best, null_best = test.statistic, test.null_distribution.mean()
     null_one = test.layer_null.mean()

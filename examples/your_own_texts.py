@@ -47,7 +47,7 @@ def main() -> None:
     direction = eg.ConceptDirection.from_activations(acts, positive=positive, negative=negative, layer=layer)
     print(f"{direction}\n{direction.quality}")
     direction.save(arguments.output / "direction.safetensors")
-    test = eg.permutation_test(eg.Probe("ridge", alpha=100.0), acts, positive=positive, n_permutations=200, rng=0)
+    test = eg.permutation_test(eg.Probe("ridge", alpha=100.0), acts, positive=positive, n_permutations=200, seed=0)
     figure = arguments.output / "your_own_texts.png"
     eg.plots.null_distribution(test).figure.savefig(figure, dpi=150)
     print(f"{test}\nfigure: {figure}")

@@ -16,7 +16,7 @@ def test_mean_of_groups_has_its_standard_error():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(30), 3)
     x = rng.normal(size=30)[groups]
-    found = cluster_bootstrap(lambda rows: x[rows].mean(), groups=groups, n_resamples=3000, rng=0)
+    found = cluster_bootstrap(lambda rows: x[rows].mean(), groups=groups, n_resamples=3000, seed=0)
     assert found.standard_error == pytest.approx(x[::3].std() / np.sqrt(30), rel=0.05)
     assert (found.estimate.value, found.estimate.n_groups) == (pytest.approx(x.mean()), 30)
 
@@ -28,7 +28,7 @@ def test_interval_covers():
         groups = np.repeat(np.arange(20), 2)
         x = rng.normal(size=20)[groups] + rng.normal(size=40)
         low, high = (lambda e: (e.low, e.high))(
-            cluster_bootstrap(lambda rows, x=x: x[rows].mean(), groups=groups, n_resamples=400, rng=seed).estimate
+            cluster_bootstrap(lambda rows, x=x: x[rows].mean(), groups=groups, n_resamples=400, seed=seed).estimate
         )
         covered += low <= 0 <= high
     assert 0.91 <= covered / 200 <= 0.985
@@ -40,7 +40,7 @@ def test_refitting_keeps_copies_of_a_scenario_on_one_side():
         lambda rows: float(cross_validate(Probe("ridge"), X[rows], y[rows], groups=groups[rows]).auroc),
         groups=groups,
         n_resamples=30,
-        rng=0,
+        seed=0,
     )
     assert found.distribution.mean() < 0.75  # split copies would give almost 1
 
@@ -48,12 +48,12 @@ def test_refitting_keeps_copies_of_a_scenario_on_one_side():
 def test_what_cannot_be_resampled_is_refused():
     y = np.repeat([0, 1], 6)
     with pytest.raises(ValueError, match="at least 3 groups"):
-        cluster_bootstrap(lambda rows: 0.0, groups=["a", "b"], rng=0)
+        cluster_bootstrap(lambda rows: 0.0, groups=["a", "b"], seed=0)
     with pytest.raises(ValueError, match="not finite"):
-        cluster_bootstrap(lambda rows: np.nan if y[rows].all() else 1.0, groups=np.repeat(np.arange(3), 4), rng=0)
+        cluster_bootstrap(lambda rows: np.nan if y[rows].all() else 1.0, groups=np.repeat(np.arange(3), 4), seed=0)
     with pytest.raises(ValueError, match=r"two scores|both classes"):
         cluster_bootstrap(
-            lambda rows: float(d_prime(np.arange(12.0)[rows], y[rows])), groups=np.repeat(np.arange(3), 4), rng=0
+            lambda rows: float(d_prime(np.arange(12.0)[rows], y[rows])), groups=np.repeat(np.arange(3), 4), seed=0
         )
 
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_resampled_is_refused():
 def test_interval_is_scipys_bca_with_the_quantile_of_few_groups(level):
     """At t's quantile times sqrt(G / (G - 1)), because resampling understates the variance of G groups."""
     x = np.random.default_rng(1).exponential(size=12) ** 2
-    found = cluster_bootstrap(lambda rows: x[rows].mean(), groups=np.arange(12), n_resamples=4000, level=level, rng=0)
+    found = cluster_bootstrap(lambda rows: x[rows].mean(), groups=np.arange(12), n_resamples=4000, level=level, seed=0)
     reach = student.ppf((1 + level) / 2, 11) * np.sqrt(12 / 11)
     given = SimpleNamespace(bootstrap_distribution=found.distribution)
     expected = bootstrap(
@@ -81,7 +81,7 @@ def test_groups_are_drawn_whole():
         assert all(np.sum(groups[rows] == g) % sizes[g] == 0 for g in range(4))
         return float(len(np.unique(rows)))
 
-    found = cluster_bootstrap(whole, groups=groups, n_resamples=200, rng=0)
+    found = cluster_bootstrap(whole, groups=groups, n_resamples=200, seed=0)
     assert found.estimate.value == 9
     assert len(np.unique(found.distribution)) > 1
     assert found.standard_error == pytest.approx(np.std(found.distribution, ddof=1))

@@ -15,7 +15,7 @@ def test_permutation_pvalues_are_uniform_on_noise(data):
     smoothed = []
     for seed in range(120):
         X, y, groups = data(16, d=10, seed=seed)
-        test = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, rng=seed, n_splits=4)
+        test = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, seed=seed, n_splits=4)
         above = (test.null_distribution > test.statistic + 1e-9).sum()
         equal = (np.abs(test.null_distribution - test.statistic) <= 1e-9).sum()
         smoothed.append((above + np.random.default_rng(seed).uniform() * (equal + 1)) / 100)

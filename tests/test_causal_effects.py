@@ -374,7 +374,7 @@ def test_the_specificity_test_keeps_its_level_under_the_null():
     """Directions that are exchangeable within scenarios are called specific about as often as the level says."""
     rng = np.random.default_rng(0)
     pvalues = [
-        specificity_matrix(rng.normal(size=(3, 3, 8)), ("a", "b", "c"), n_permutations=199, rng=i).pvalue
+        specificity_matrix(rng.normal(size=(3, 3, 8)), ("a", "b", "c"), n_permutations=199, seed=i).pvalue
         for i in range(200)
     ]
     assert 0.01 <= np.mean(np.array(pvalues) <= 0.05) <= 0.1

@@ -17,7 +17,7 @@ def test_purity_of_noise_is_not_one_half_and_the_null_knows():
     y, groups = np.tile([0, 1], 15), np.repeat(np.arange(15), 2)
     clusters = rng.integers(0, 8, 30)
     found = purity(clusters, y, groups=groups)
-    null = label_null(lambda labels: float(purity(clusters, labels)), y, groups=groups, n_permutations=200, rng=0)
+    null = label_null(lambda labels: float(purity(clusters, labels)), y, groups=groups, n_permutations=200, seed=0)
     assert found.value > 0.6
     assert null.null_distribution.mean() > 0.6
     assert null.pvalue > 0.05

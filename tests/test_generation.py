@@ -47,7 +47,7 @@ def test_chat_prompts_carry_the_template_once(tiny_model):
 def test_sampling_repeats_with_its_seed_and_differs_without(tiny_model):
     def draw(seed):
         return generate(
-            tiny_model, PROMPTS, max_new_tokens=12, chat=False, control_tokens="control", temperature=1.0, rng=seed
+            tiny_model, PROMPTS, max_new_tokens=12, chat=False, control_tokens="control", temperature=1.0, seed=seed
         ).new_ids
 
     assert draw(1) == draw(1)

@@ -71,7 +71,7 @@ def test_evaluation(acts: eg.Activations):
 
 
 def test_permutation_test(acts: eg.Activations):
-    found = eg.permutation_test(eg.Probe("ridge"), acts, positive="warm", n_permutations=19, rng=0)
+    found = eg.permutation_test(eg.Probe("ridge"), acts, positive="warm", n_permutations=19, seed=0)
     table = Cells(found._repr_html_())
     assert [row[0] for row in table.rows[1:]] == ["3", "7"]
     assert table.rows[2][1] == f"{found.layer_statistics[1]:.3f}"

@@ -8,7 +8,7 @@ from empathy_geometry.evaluation.label_permutations import label_permutations
 
 
 def test_pairs_swap_within():
-    drawn = label_permutations([0, 1] * 3, groups=[0, 0, 1, 1, 2, 2]).draw(400, rng=0)
+    drawn = label_permutations([0, 1] * 3, groups=[0, 0, 1, 1, 2, 2]).draw(400, generator=np.random.default_rng(0))
     seen, counts = np.unique(drawn, axis=0, return_counts=True)
     assert len(seen) == 8
     assert counts.min() > 25
@@ -16,7 +16,7 @@ def test_pairs_swap_within():
 
 def test_triplets_take_every_order():
     permutations = label_permutations(["a", "b", "c"], groups=["g"] * 3)
-    drawn = permutations.draw(600, rng=1)
+    drawn = permutations.draw(600, generator=np.random.default_rng(1))
     assert {tuple(row) for row in drawn} == set(itertools.permutations(range(3)))
     assert permutations.n_distinct == pytest.approx(6)
 
@@ -25,7 +25,7 @@ def test_constant_groups_exchange_between_those_of_equal_size():
     y = np.repeat([0, 1, 0, 1, 1], [2, 2, 3, 3, 3])
     groups = np.repeat(np.arange(5), [2, 2, 3, 3, 3])
     permutations = label_permutations(y, groups=groups)
-    drawn = permutations.draw(300, rng=2)
+    drawn = permutations.draw(300, generator=np.random.default_rng(2))
     assert permutations.scheme == "between"
     assert permutations.n_distinct == pytest.approx(2 * 3)
     assert len(np.unique(drawn, axis=0)) == 6
@@ -45,14 +45,14 @@ def test_mixed_designs_do_both():
 def test_ungrouped_rows_permute_freely():
     permutations = label_permutations([0, 0, 1, 1, 2], groups=None)
     assert permutations.n_distinct == pytest.approx(math.factorial(5) / 4)
-    assert (np.sort(permutations.draw(50, rng=3), axis=1) == [0, 0, 1, 1, 2]).all()
+    assert (np.sort(permutations.draw(50, generator=np.random.default_rng(3)), axis=1) == [0, 0, 1, 1, 2]).all()
 
 
 def test_order_of_rows_does_not_matter():
     rng = np.random.default_rng(4)
     order = rng.permutation(12)
     y, groups = np.tile([0, 1, 1], 4), np.repeat(np.arange(4), 3)
-    drawn = label_permutations(y[order], groups=groups[order]).draw(50, rng=0)
+    drawn = label_permutations(y[order], groups=groups[order]).draw(50, generator=np.random.default_rng(0))
     for g in range(4):
         assert (np.sort(drawn[:, groups[order] == g], axis=1) == [0, 1, 1]).all()
 

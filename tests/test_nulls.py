@@ -16,13 +16,13 @@ from empathy_geometry.evaluation.nulls import (
 
 def test_shuffled_labels_keep_the_design():
     y, groups = np.tile(["warm", "cold"], 6), np.repeat(np.arange(6), 2)
-    drawn = shuffled_labels(y, groups=groups, n=20, rng=0)
+    drawn = shuffled_labels(y, groups=groups, n=20, seed=0)
     assert drawn.shape == (20, 12)
     assert all(set(row[groups == g]) == {"warm", "cold"} for row in drawn for g in range(6))
 
 
 def test_isotropic_directions_have_the_theoretical_cosine():
-    directions = random_directions(4000, d_model=50, rng=0)
+    directions = random_directions(4000, d_model=50, seed=0)
     cosines = directions[:2000] @ directions[2000:].T
     assert cosines.std().item() == pytest.approx(1 / np.sqrt(50), rel=0.02)
     assert torch.allclose(directions.norm(dim=1), torch.ones(4000))
@@ -31,15 +31,15 @@ def test_isotropic_directions_have_the_theoretical_cosine():
 def test_covariance_matched_directions_have_the_covariance():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(300, 4)) @ np.diag([3.0, 1.0, 0.5, 0.1]) + 10
-    drawn = random_directions(20_000, like=rows, kind="covariance", norm=None, rng=0).numpy()
+    drawn = random_directions(20_000, like=rows, kind="covariance", norm=None, seed=0).numpy()
     assert np.allclose(np.cov(drawn.T), np.cov(rows.T), atol=0.15)
     assert np.abs(drawn.mean(axis=0)).max() < 0.1
-    matched = random_directions(3, like=rows, kind="covariance", norm=7.0, rng=0)
+    matched = random_directions(3, like=rows, kind="covariance", norm=7.0, seed=0)
     assert torch.allclose(matched.norm(dim=1), torch.full((3,), 7.0))
 
 
 def test_width_comes_from_like():
-    assert random_directions(2, like=np.ones((3, 5)), rng=0).shape == (2, 5)
+    assert random_directions(2, like=np.ones((3, 5)), seed=0).shape == (2, 5)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -69,9 +69,9 @@ def test_step_down_finds_more():
 def test_label_null_of_a_purity():
     rng = np.random.default_rng(4)
     y, groups = np.tile([0, 1], 20), np.repeat(np.arange(20), 2)
-    told = label_null(lambda labels: float(purity(y, labels)), y, groups=groups, n_permutations=199, rng=0)
+    told = label_null(lambda labels: float(purity(y, labels)), y, groups=groups, n_permutations=199, seed=0)
     clusters = rng.integers(0, 4, 40)
-    untold = label_null(lambda labels: float(purity(clusters, labels)), y, groups=groups, n_permutations=199, rng=0)
+    untold = label_null(lambda labels: float(purity(clusters, labels)), y, groups=groups, n_permutations=199, seed=0)
     assert told.pvalue == 1 / 200
     assert untold.pvalue > 0.05
     assert untold.null_distribution.mean() > 0.55  # not 0.5: majorities of small clusters
@@ -85,17 +85,23 @@ def test_pvalue_counts_ties_as_reached():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: random_directions(1, rng=0), "d_model is missing"),
-        (lambda: random_directions(1, d_model=3, kind="covariance", rng=0), "needs like="),
-        (lambda: random_directions(1, like=np.ones((3, 2)), kind="covariance", rng=0), "does not vary"),
-        (lambda: random_directions(0, d_model=3, rng=0), "at least 1"),
-        (lambda: random_directions(1, d_model=3, norm=0.0, rng=0), "positive"),
-        (lambda: random_directions(1, d_model=3, rng=None), "rng=0"),
+        (lambda: random_directions(1, seed=0), "d_model is missing"),
+        (lambda: random_directions(1, d_model=3, kind="covariance", seed=0), "needs like="),
+        (lambda: random_directions(1, like=np.ones((3, 2)), kind="covariance", seed=0), "does not vary"),
+        (lambda: random_directions(0, d_model=3, seed=0), "at least 1"),
+        (lambda: random_directions(1, d_model=3, norm=0.0, seed=0), "positive"),
         (lambda: holm([0.5, 1.2]), r"\[0, 1\]"),
         (lambda: max_t([1.0], [[0.0], [1.0]]), "one row per statistic"),
-        (lambda: shuffled_labels([0, 1], groups=None, n=0, rng=0), "at least 1"),
+        (lambda: shuffled_labels([0, 1], groups=None, n=0, seed=0), "at least 1"),
     ],
 )
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("seed", [None, 1.0, True, "7", np.random.default_rng(0)])
+def test_a_seed_is_a_whole_number(seed):
+    """Nothing else can be recorded and used again."""
+    with pytest.raises(TypeError, match=r"seed must be a whole number.*seed=0"):
+        random_directions(1, d_model=3, seed=seed)

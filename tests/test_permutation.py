@@ -36,9 +36,9 @@ class Foreign(ClassifierMixin, BaseEstimator):
 @pytest.mark.parametrize("data", [pairs, constant_groups])
 def test_null_distribution_equals_a_loop_over_fits(kind, data):
     X, y, groups = data(20, d=60)
-    found = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=15, rng=3)
-    labels = label_permutations(y, groups=groups).draw(15, rng=3)
-    folds = grouped_folds(y, groups=groups)
+    found = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=15, seed=3)
+    labels = label_permutations(y, groups=groups).draw(15, generator=np.random.default_rng(3))
+    folds = grouped_folds(y, groups=groups, seed=3)
     for permuted, value in zip([y, *labels], [found.statistic, *found.null_distribution], strict=True):
         scores = np.zeros(len(y))
         for fold in folds:
@@ -56,7 +56,7 @@ def test_batched_equals_one_by_one(statistic, data):
     if data is triplets and statistic == "d_prime":
         statistic = "macro_auroc"
     X, y, groups = data(15)
-    arguments = {"groups": groups, "n_permutations": 12, "rng": 0, "statistic": statistic}
+    arguments = {"groups": groups, "n_permutations": 12, "seed": 0, "statistic": statistic}
     fast, slow = permutation_test(Probe("lda"), X, y, **arguments), permutation_test(Foreign("lda"), X, y, **arguments)
     assert (fast.solver, slow.solver) == ("batched", "one by one")
     assert np.allclose(fast.null_distribution, slow.null_distribution, atol=1e-9)
@@ -65,22 +65,22 @@ def test_batched_equals_one_by_one(statistic, data):
 
 def test_statistic_is_that_of_cross_validate():
     X, y, groups = pairs(strength=1.0)
-    test = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=5, rng=0, fold_seed=4)
+    test = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=5, seed=4)
     assert test.statistic == pytest.approx(float(cross_validate(Probe("ridge"), X, y, groups=groups, seed=4).auroc))
 
 
 @pytest.mark.parametrize("kind", ["ridge", "logistic"])
 def test_chunks_do_not_change_the_result(kind):
     X, y, groups = pairs(layers=3)
-    whole = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=100, rng=1)
+    whole = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=100, seed=1)
     for size in (1, 17, 1000):
-        part = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=100, rng=1, chunk_size=size)
+        part = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=100, seed=1, chunk_size=size)
         assert (part.null_distribution == whole.null_distribution).all()
 
 
 def test_planted_layer_is_found_and_noise_is_not():
     X, y, groups = pairs(strength=3.0, layers=4)
-    found = permutation_test(Probe("logistic"), X, y, groups=groups, n_permutations=199, rng=0)
+    found = permutation_test(Probe("logistic"), X, y, groups=groups, n_permutations=199, seed=0)
     assert (found.layer, found.pvalue) == (3, 1 / 200)
     assert found.significant_layers() == (3,)
     assert found.statistic > found.critical_value() > found.null_distribution.mean()
@@ -89,7 +89,7 @@ def test_planted_layer_is_found_and_noise_is_not():
 
 def test_max_t_pays_for_the_number_of_layers():
     X, y, groups = pairs(layers=6)
-    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, rng=0)
+    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, seed=0)
     assert (found.null_distribution == found.layer_null.max(axis=0)).all()
     uncorrected = (1 + (found.layer_null >= found.layer_statistics[:, None]).sum(axis=1)) / 100
     assert (found.layer_pvalues >= uncorrected).all()
@@ -97,18 +97,18 @@ def test_max_t_pays_for_the_number_of_layers():
 
 def test_few_permutations_are_said():
     X, y, groups = pairs(5)
-    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=50, rng=0)
+    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=50, seed=0)
     assert found.n_distinct == pytest.approx(32)
     assert "allows 32 permutations" in str(found)
 
 
 def test_result_reads_and_exports():
     X, y, groups = pairs(layers=2)
-    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=20, rng=0)
+    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=20, seed=0)
     assert found.to_dict()["layer_pvalues"] == found.layer_pvalues.tolist()
     assert len(found.to_frame()) == 2
     assert "largest of 2 layers" in str(found)
-    ungrouped = permutation_test(Probe("ridge"), X, y, groups=None, n_permutations=20, rng=0)
+    ungrouped = permutation_test(Probe("ridge"), X, y, groups=None, n_permutations=20, seed=0)
     assert not ungrouped.groups_given
     assert "NO GROUPS" in str(ungrouped)
 
@@ -117,7 +117,7 @@ def test_result_reads_and_exports():
 def test_gpu_equals_cpu():
     X, y, groups = pairs()
     cpu, gpu = (
-        permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=50, rng=0, device=d)
+        permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=50, seed=0, device=d)
         for d in ("cpu", "cuda")
     )
     assert np.allclose(cpu.null_distribution, gpu.null_distribution, atol=1e-9)
@@ -130,13 +130,13 @@ def test_gpu_equals_cpu():
         ({"n_permutations": 0}, ValueError, "at least 1"),
         ({"chunk_size": 0}, ValueError, "chunk_size"),
         ({"statistic": "f1"}, ValueError, "statistic must be one of"),
-        ({"rng": None}, ValueError, "try rng=0"),
+        ({"seed": None}, TypeError, "try seed=0"),
         ({"scheme": "between"}, ValueError, "one class per group"),
     ],
 )
 def test_bad_input_is_refused(changed, error, message):
     X, y, groups = pairs(6)
-    arguments = {"groups": groups, "rng": 0, "n_permutations": 5, **changed}
+    arguments = {"groups": groups, "seed": 0, "n_permutations": 5, **changed}
     if isinstance(arguments["groups"], str):
         del arguments["groups"]
     with pytest.raises(error, match=message):
@@ -149,7 +149,7 @@ def test_a_rare_class_is_tested_and_not_refused():
         X, y = rng.normal(size=(44, 6)), np.zeros(44, dtype=int)
         y[rng.choice(44, 4, replace=False)] = 1
         X[y == 1, 0] += 9
-        found = permutation_test(Probe("ridge"), X, y, groups=np.arange(44), n_permutations=99, rng=seed)
+        found = permutation_test(Probe("ridge"), X, y, groups=np.arange(44), n_permutations=99, seed=seed)
         assert found.statistic == 1
         assert found.pvalue <= 0.05
         assert len(found.null_distribution) == 99
@@ -175,12 +175,12 @@ def test_a_design_in_which_hardly_any_permutation_can_be_fitted_is_refused_and_s
     folds = [Fold(np.array([0, 3]), rest), Fold(rest, np.array([0, 3]))]
     X = np.random.default_rng(0).normal(size=(400, 4))
     with pytest.raises(ValueError, match="use more folds"):
-        permutation_test(Probe("ridge"), X, y, groups=np.arange(400), rng=0, folds=folds)
+        permutation_test(Probe("ridge"), X, y, groups=np.arange(400), seed=0, folds=folds)
 
 
 def test_p_of_each_layer_counts_the_largest_over_layers():
     X, y, groups = pairs(12, strength=0.6, layers=6)
-    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, rng=0)
+    found = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, seed=0)
     for k, statistic in enumerate(found.layer_statistics):
         largest = [max(found.layer_null[:, m]) for m in range(99)]
         assert found.layer_pvalues[k] == (1 + sum(value >= statistic - 1e-9 for value in largest)) / 100
@@ -196,7 +196,7 @@ def test_permutations_that_reach_the_statistic_count():
     X = np.where(y == 1, 1.0, -1.0)[:, None] + np.zeros((8, 3))
     for statistic in ("auroc", "accuracy"):
         found = permutation_test(
-            Probe("mean_difference"), X, y, groups=groups, n_permutations=400, rng=0, statistic=statistic, n_splits=4
+            Probe("mean_difference"), X, y, groups=groups, n_permutations=400, seed=0, statistic=statistic, n_splits=4
         )
         assert found.statistic == 1
         assert (found.null_distribution >= 1 - 1e-9).sum() > 20

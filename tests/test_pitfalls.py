@@ -192,7 +192,6 @@ H = torch.ones(4, 3)
         (lambda: pitfalls.same_layer_tautology(H), "together"),
         (lambda: pitfalls.same_layer_tautology(H, H[0], lambda h: h[:, 0]), "constant"),
         (lambda: pitfalls.same_layer_tautology(H, H[:, 0], lambda h: h[:, 0]), "must be"),
-        (lambda: pitfalls.in_sample_d_prime(rng=None), "rng must be"),
     ],
 )
 def test_bad_input_is_explained(call, message):

@@ -47,7 +47,7 @@ def evaluation(acts, classes):
 
 @pytest.fixture(scope="module")
 def permutation(acts, classes):
-    return eg.permutation_test(eg.Probe("ridge"), acts, **classes, n_permutations=99, rng=0, progress=False)
+    return eg.permutation_test(eg.Probe("ridge"), acts, **classes, n_permutations=99, seed=0, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def transfer(acts, classes):
 def measured(acts):
     x = acts.layer(4).numpy()
     differences = x[acts.labels == "empathetic"] - x[acts.labels == "neutral"]
-    return eg.dimensionality.dimensionality(differences, rng=0)
+    return eg.dimensionality.dimensionality(differences, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def drawn(acts, evaluation, permutation, transfer, measured, sweep):
     )
     rng = np.random.default_rng(0)
     matrix = specificity_matrix(
-        rng.normal(size=(3, 3, 12)) + np.eye(3)[:, :, None], ("cognitive", "affective", "instrumental"), rng=0
+        rng.normal(size=(3, 3, 12)) + np.eye(3)[:, :, None], ("cognitive", "affective", "instrumental"), seed=0
     )
     alphas = [-1.0, 0.0, 1.0]
     dose = measure_dose(alphas, np.outer(alphas, np.ones(6)) + 0.1 * rng.normal(size=(3, 6)))

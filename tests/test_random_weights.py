@@ -59,7 +59,7 @@ def test_a_local_folder_goes_through_the_real_load_path(tmp_path):
 def test_bad_input_is_named():
     with pytest.raises(TypeError, match="must be a TransformerLens model"):
         randomise_weights(object())
-    with pytest.raises(TypeError, match="rng must be an int"):
+    with pytest.raises(TypeError, match="seed must be a whole number"):
         randomise_weights("smollm2-135m-instruct", seed="x")
     with pytest.raises(FileNotFoundError, match="cannot load model"):
         randomise_weights("no/such-model-anywhere", seed=0)

@@ -70,7 +70,7 @@ def test_correlations_equal_scipys_and_cover_what_was_planted():
     hits = 0
     for seed in range(25):
         values, quality, groups = noisy(20, 1.0, seed)
-        found = ratings_of(values, {"concept": quality}, groups=groups).correlate(n_resamples=150, rng=seed)["concept"]
+        found = ratings_of(values, {"concept": quality}, groups=groups).correlate(n_resamples=150, seed=seed)["concept"]
         assert found.value == pytest.approx(spearmanr(values.mean(axis=0), quality).statistic)
         assert (found.n, found.n_groups) == (60, 20)
         hits += found.low <= truth <= found.high

@@ -91,7 +91,7 @@ def test_a_random_decoder_is_at_its_null_and_never_supported(found):
     control = found.controls["random decoder"]
     assert control.value.value < 0.45
     assert abs(control.value.value - control.nulls["isotropic"].mean()) < 0.15
-    random = eg.sae_agreement(random_decoder(PLANTED.sae, rng=3), PLANTED.activations, n_draws=39)
+    random = eg.sae_agreement(random_decoder(PLANTED.sae, seed=3), PLANTED.activations, n_draws=39)
     assert random.verdict != "supported"
     assert random.agreement.pvalue > 0.05
 

@@ -33,7 +33,7 @@ def test_the_interval_covers_the_planted_crossing_about_as_often_as_it_says():
         return np.clip(1 - 0.3 * GRID[:, None] / at, 0, 1)
 
     truth = crossing(GRID, prompts(100_000, 999).mean(axis=1)[:, None]).value
-    estimates = [crossing(GRID, prompts(12, seed), n_resamples=300, rng=seed) for seed in range(100)]
+    estimates = [crossing(GRID, prompts(12, seed), n_resamples=300, seed=seed) for seed in range(100)]
     covered = sum(e.low <= truth <= e.high for e in estimates)
     assert 85 <= covered <= 99
 

@@ -8,7 +8,7 @@ import torch
 from tiny_models import D_MODEL, tiny_bridge
 
 import empathy_geometry as eg
-from empathy_geometry.generation import continuations, decoding
+from empathy_geometry.generation import continuations, decoding, likelihood
 from empathy_geometry.models.loading import is_bridge
 from empathy_geometry.steering import reference, sweep
 from empathy_geometry.steering.coherence import divergence_part
@@ -43,7 +43,7 @@ def columns_read(model, run):
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_a_shared_reference_changes_no_number_and_saves_the_unsteered_runs(tiny_model, temperature):
-    options = {**OPTIONS, "temperature": temperature, "rng": 3}
+    options = {**OPTIONS, "temperature": temperature, "seed": 3}
     own = steering_sweep(tiny_model, direction(), PROMPTS, ALPHAS, **options)
     shared = {name: value for name, value in options.items() if name != "progress"}
     known = unsteered_reference(tiny_model, PROMPTS, **shared)
@@ -143,9 +143,9 @@ def test_the_concept_read_back_is_counted_in_class_gaps(tiny_model):
 def test_sampled_texts_of_one_prompt_share_their_draws(tiny_model):
     """So that a steering too weak to matter changes no text."""
     options = {**OPTIONS, "temperature": 1.0, "max_new_tokens": 12}
-    found = steering_sweep(tiny_model, direction(), PROMPTS, [1e-7], rng=5, **options)
+    found = steering_sweep(tiny_model, direction(), PROMPTS, [1e-7], seed=5, **options)
     assert found.texts[0] == found.texts[1]
-    assert found.texts != steering_sweep(tiny_model, direction(), PROMPTS, [1e-7], rng=6, **options).texts
+    assert found.texts != steering_sweep(tiny_model, direction(), PROMPTS, [1e-7], seed=6, **options).texts
 
 
 def test_a_search_runs_the_unsteered_model_once(tiny_model, monkeypatch):

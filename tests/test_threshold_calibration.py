@@ -28,7 +28,7 @@ def test_the_threshold_is_the_quantile_of_the_coherence_function_itself(tiny_mod
         max_new_tokens=8,
         chat=False,
         temperature=1.0,
-        rng=np.random.default_rng(0),
+        seed=0,
     )
     first, second = _ordered_pairs(4, 3)
     expected = eg.coherence(tiny_model, written[first], written[second])
@@ -45,7 +45,7 @@ def test_pairs_are_of_one_prompt_and_never_a_text_with_itself():
 
 
 def test_the_same_seed_gives_the_same_calibration(tiny_llama):
-    first, second, other = (calibrate(tiny_llama, rng=seed) for seed in (1, 1, 2))
+    first, second, other = (calibrate(tiny_llama, seed=seed) for seed in (1, 1, 2))
     assert (first.reseeds == second.reseeds).all()
     assert (first.shuffled == second.shuffled).all()
     assert (first.reseeds != other.reseeds).any()

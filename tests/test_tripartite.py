@@ -221,7 +221,7 @@ def invented() -> CausalEffects:
         for name in names
         for readout, v in (("marker tokens", 0.9), ("later layers", 0.4))
     )
-    own = specificity_matrix(np.stack([np.eye(3)] * 8, axis=2), names, rng=0)
+    own = specificity_matrix(np.stack([np.eye(3)] * 8, axis=2), names, seed=0)
     return CausalEffects(
         rows=rows,
         verdicts={n: CausalVerdict(v, "supported", "supported", "because") for n, v in verdicts.items()},

@@ -197,5 +197,5 @@ def specificity_of(values: EditValues, prepared: Preparation, dose: float, seed:
     found = {}
     for k, readout in enumerate(READOUTS):
         effects = np.array([[values.shift(("add", i, dose), j, k) for j in range(len(names))] for i in names])
-        found[readout] = specificity_matrix(effects, names, rng=seed)
+        found[readout] = specificity_matrix(effects, names, seed=seed)
     return found

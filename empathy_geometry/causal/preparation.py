@@ -26,7 +26,7 @@ from empathy_geometry.causal.markers import (
 from empathy_geometry.causal.readouts import LaterLayers, fit_later_layers
 from empathy_geometry.causal.row_edits import Edit
 from empathy_geometry.causal.scenario_split import REST, ScenarioSplit, negatives_of, split_scenarios
-from empathy_geometry.evaluation.nulls import random_directions
+from empathy_geometry.evaluation.nulls import draw_directions
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
@@ -174,7 +174,7 @@ def prepare(
         )
     rng = np.random.default_rng(seed)
     d_model = int(model.cfg.d_model)
-    nulls = {"isotropic": random_directions(n_random, d_model=d_model, rng=rng)}
+    nulls = {"isotropic": draw_directions(n_random, d_model=d_model, generator=rng)}
     if n_shuffled:
         tested = np.stack([d.vector.double().numpy() for d in found.values()])
         nulls["shuffled labels"] = _shuffled(source, layer, contrasts, negatives, tested, n_shuffled, rng)
@@ -258,7 +258,7 @@ def _shuffled(
     negatives: Mapping[str, tuple[str, ...]],
     tested: FloatArray,
     n: int,
-    rng: np.random.Generator,
+    generator: np.random.Generator,
 ) -> Float[Tensor, "n d_model"]:
     """Mean differences with the classes swapped in a random half of the scenarios, each contrast in turn.
 
@@ -277,7 +277,7 @@ def _shuffled(
     drawn = []
     for i in range(n):
         rows_of = differences[i % len(differences)]
-        signs = rng.permutation(np.where(np.arange(len(rows_of)) % 2, 1.0, -1.0))
+        signs = generator.permutation(np.where(np.arange(len(rows_of)) % 2, 1.0, -1.0))
         vector = signs @ rows_of
         vector = vector - (vector @ space.T) @ space
         drawn.append(vector / np.linalg.norm(vector))

@@ -7,8 +7,8 @@ import numpy as np
 
 from empathy_geometry.causal.dose_response import over_scenarios
 from empathy_geometry.evaluation.nulls import empirical_pvalue
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
-from empathy_geometry.foundation._validation import as_float_array, as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray
+from empathy_geometry.foundation._validation import as_float_array, as_generator
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.terminal import printable
 
@@ -23,6 +23,7 @@ class SpecificityMatrix:
         low, high: Interval of each over scenarios, [n, n].
         dominance: Mean of the diagonal minus mean of the rest, with its interval over scenarios.
         pvalue: Of the dominance, by rearranging within each scenario which direction is which.
+        seed: Of the rearrangements.
     """
 
     names: tuple[str, ...]
@@ -31,6 +32,7 @@ class SpecificityMatrix:
     high: FloatArray
     dominance: Estimate
     pvalue: float
+    seed: int | None = None
 
     @printable
     def __str__(self) -> str:
@@ -51,11 +53,12 @@ class SpecificityMatrix:
             "high": self.high.tolist(),
             "dominance": self.dominance.to_dict(),
             "pvalue": self.pvalue,
+            "seed": self.seed,
         }
 
 
 def specificity_matrix(
-    effects: ArrayLike, names: tuple[str, ...], *, n_permutations: int = 2000, level: float = 0.95, rng: Seed
+    effects: ArrayLike, names: tuple[str, ...], *, n_permutations: int = 2000, level: float = 0.95, seed: int = 0
 ) -> SpecificityMatrix:
     """Mean effects with a test of diagonal dominance.
 
@@ -68,14 +71,14 @@ def specificity_matrix(
         names: Of both.
         n_permutations: Rearrangements.
         level: Coverage of the intervals.
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: fewer than two directions, or another shape.
 
     Example:
         >>> own = np.stack([np.eye(2)] * 6, axis=2)
-        >>> m = specificity_matrix(own, ("a", "b"), rng=0)
+        >>> m = specificity_matrix(own, ("a", "b"), seed=0)
         >>> m.dominance.value, m.pvalue < 0.05
         (1.0, True)
     """
@@ -83,7 +86,7 @@ def specificity_matrix(
     k = len(names)
     if k < 2 or e.shape[:2] != (k, k):
         raise ValueError(f"effects must be [{k}, {k}, n_scenarios] for two directions at least, got {e.shape}")
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     n = e.shape[2]
     low, high = np.full((k, k), np.nan), np.full((k, k), np.nan)
     for i in range(k):
@@ -96,7 +99,7 @@ def specificity_matrix(
         order = generator.random((k, n)).argsort(axis=0)
         null[b] = _dominance(np.take_along_axis(e, order[:, None, :], axis=0).mean(axis=2))
     dominance = over_scenarios(lambda kept: _dominance(e[:, :, kept].mean(axis=2)), n, level=level)
-    return SpecificityMatrix(names, e.mean(axis=2), low, high, dominance, empirical_pvalue(dominance.value, null))
+    return SpecificityMatrix(names, e.mean(axis=2), low, high, dominance, empirical_pvalue(dominance.value, null), seed)
 
 
 def _dominance(matrix: FloatArray) -> float:

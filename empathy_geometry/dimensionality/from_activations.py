@@ -1,18 +1,15 @@
 """Dimensionality of a concept straight from activations."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
-
-import numpy as np
 
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.dimensionality.measure import dimensionality
-from empathy_geometry.dimensionality.reference import neutral_differences
+from empathy_geometry.dimensionality.measure import draw_dimensionality
+from empathy_geometry.dimensionality.reference import draw_neutral_differences
 from empathy_geometry.dimensionality.result import Dimensionality
-from empathy_geometry.foundation._types import Layer, Seed
-from empathy_geometry.foundation._validation import as_rng, check_choice
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._validation import as_generator, check_choice
 
 
 def dimensionality_of_activations(
@@ -27,7 +24,7 @@ def dimensionality_of_activations(
     level: float = 0.95,
     n_resamples: int = 50,
     sizes: Sequence[int] | None = None,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> Dimensionality:
     """`dimensionality` of the paired differences within scenarios at one layer.
 
@@ -42,7 +39,7 @@ def dimensionality_of_activations(
         level: Coverage of the intervals.
         n_resamples: Blocks of scenarios that the jackknife leaves out in turn.
         sizes: Of the rarefaction.
-        rng: Seed or generator.
+        seed: Seed.
 
     Raises:
         ValueError: unknown layer or class, a scenario that lacks a class, or too few scenarios.
@@ -61,11 +58,11 @@ def dimensionality_of_activations(
     x = activations.layer(layer, pos=pos)
     labels, groups = activations.labels, activations.groups
     differences, names = paired_differences(x, labels, groups, positive=positive, negative=negative)
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     reference = None
     if null is not None:
-        reference, _ = neutral_differences(x, labels, groups, negative=negative, rng=generator)
-    found = dimensionality(
+        reference, _ = draw_neutral_differences(x, labels, groups, negative=negative, generator=generator)
+    return draw_dimensionality(
         differences,
         names=names,
         null_differences=reference,
@@ -73,6 +70,6 @@ def dimensionality_of_activations(
         level=level,
         n_resamples=n_resamples,
         sizes=sizes,
-        rng=generator,
+        seed=seed,
+        generator=generator,
     )
-    return replace(found, seed=int(rng)) if isinstance(rng, int | np.integer) else found

@@ -9,8 +9,8 @@ from empathy_geometry.dimensionality.measurement import Measurement
 from empathy_geometry.dimensionality.rarefaction import check_sizes
 from empathy_geometry.dimensionality.result import Dimensionality
 from empathy_geometry.dimensionality.spectrum import check_differences, gram, subset
-from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_names, as_rng
+from empathy_geometry.foundation._types import ArrayLike, LabelsLike
+from empathy_geometry.foundation._validation import as_generator, as_names
 
 
 def dimensionality(
@@ -22,7 +22,7 @@ def dimensionality(
     level: float = 0.95,
     n_resamples: int = 50,
     sizes: Sequence[int] | None = None,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> Dimensionality:
     """How many dimensions a concept takes up, from its paired differences.
 
@@ -42,7 +42,7 @@ def dimensionality(
         level: Coverage of the intervals.
         n_resamples: Blocks of scenarios that the jackknife leaves out in turn (single scenarios where n allows).
         sizes: Of the rarefaction; None takes about eight from 10 to n.
-        rng: Seed or generator.
+        seed: Seed.
 
     Warns:
         DominantScenarioWarning: a scenario carries more than a fifth of the second moment.
@@ -55,13 +55,38 @@ def dimensionality(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> concept = rng.standard_normal((60, 3)) @ np.eye(3, 200) * 10
-        >>> result = dimensionality(concept + rng.standard_normal((60, 200)), rng=0)
+        >>> result = dimensionality(concept + rng.standard_normal((60, 200)), seed=0)
         >>> result.parallel_analysis.value, result.hard_threshold.value
         (3.0, 3.0)
     """
+    return draw_dimensionality(
+        differences,
+        names=names,
+        null_differences=null_differences,
+        center=center,
+        level=level,
+        n_resamples=n_resamples,
+        sizes=sizes,
+        seed=seed,
+        generator=as_generator(seed),
+    )
+
+
+def draw_dimensionality(
+    differences: ArrayLike,
+    *,
+    names: LabelsLike | None,
+    null_differences: ArrayLike | None,
+    center: bool,
+    level: float,
+    n_resamples: int,
+    sizes: Sequence[int] | None,
+    seed: int,
+    generator: np.random.Generator,
+) -> Dimensionality:
+    """`dimensionality` from a generator in use; `seed` is what the result records."""
     x = check_differences(differences, at_least=12)
     scenarios = np.arange(len(x)) if names is None else as_names(names, "names", len(x))
-    generator = as_rng(rng)
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level}; try 0.95")
     if n_resamples < 10:
@@ -77,7 +102,6 @@ def dimensionality(
             )
         rows = np.vstack([x, reference])
     g = gram(rows)
-    seed = int(rng) if isinstance(rng, int | np.integer) else None
     measure = Measurement(g, len(x), x.shape[1], center, level, n_resamples, generator)
     if null_differences is not None:
         m = min(len(x), len(g) - len(x))
@@ -85,5 +109,5 @@ def dimensionality(
         alone = Measurement(subset(g, chosen), m, x.shape[1], center, level, n_resamples, generator)
         null = alone.result(tuple(s for s in chosen_sizes if s <= m) or (m,), None, seed, chosen - len(x))
     found = measure.result(chosen_sizes, null, seed, scenarios)
-    warn_of_dominance(found.dominant, "the dimensionality", stacklevel=2)
+    warn_of_dominance(found.dominant, "the dimensionality", stacklevel=3)
     return found

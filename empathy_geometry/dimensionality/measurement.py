@@ -37,18 +37,18 @@ class Measurement:
         center: bool,
         level: float,
         n_resamples: int,
-        rng: np.random.Generator,
+        generator: np.random.Generator,
     ) -> None:
-        self.n, self.d_model, self.center, self.level, self.rng = n, d_model, center, level, rng
+        self.n, self.d_model, self.center, self.level, self.generator = n, d_model, center, level, generator
         self.raw = subset(g, np.arange(n))
-        self.blocks = blocks_of(n, n_resamples, rng)
+        self.blocks = blocks_of(n, n_resamples, generator)
         # For the counts both sets are centred once: the folds of `replicable` see the mean of all, an error of order
         # 1/n towards fewer components.
         self.noise = _centred_apart(g, n) if center else g
         self.shrinkage = shrinkage_of(self.noise[n:, n:], d_model) if len(g) > n else None
 
     def result(
-        self, sizes: tuple[int, ...], null: Dimensionality | None, seed: int | None, names: np.ndarray
+        self, sizes: tuple[int, ...], null: Dimensionality | None, seed: int, names: np.ndarray
     ) -> Dimensionality:
         """Every estimate with its interval."""
         spectrum = second_moment_spectrum(self.raw, center=self.center)
@@ -88,7 +88,9 @@ class Measurement:
             replicable=self._replicable(),
             mean_share=self._estimate(share, share, [mean_share(p) for p in parts], "unbiased share", "raw"),
             mean_share_pvalue=self._swap_pvalue(share),
-            rarefaction=rarefy(self.raw, sizes, center=self.center, n_draws=_SUBSETS, rng=self.rng),
+            rarefaction=rarefy(
+                self.raw, sizes, center=self.center, n_draws=_SUBSETS, seed=seed, generator=self.generator
+            ),
             null=null,
             n=self.n,
             d_model=self.d_model,
@@ -118,7 +120,7 @@ class Measurement:
         """A count with its interval rounded outwards; too few blocks would be left for a finer one."""
         every = np.arange(self.n)
         value = statistic(every)
-        left_out = [float(statistic(rows)) for rows in blocks_of(self.n, _COUNT_BLOCKS, self.rng)]
+        left_out = [float(statistic(rows)) for rows in blocks_of(self.n, _COUNT_BLOCKS, self.generator)]
         interval = jackknife_interval(value, left_out, level=self.level)
         assert interval is not None  # counts are finite
         low, high = max(float(np.floor(interval[0])), 0.0), min(float(np.ceil(interval[1])), float(self.n))
@@ -133,11 +135,19 @@ class Measurement:
     def _parallel(self) -> Estimate:
         if self.shrinkage is None:
             lengths = np.sqrt(np.diag(self.noise))
-            share = isotropic_share(lengths, self.d_model, quantile=_QUANTILE, n_draws=_NULL_DRAWS, rng=self.rng)
+            share = isotropic_share(
+                lengths, self.d_model, quantile=_QUANTILE, n_draws=_NULL_DRAWS, generator=self.generator
+            )
             name = "parallel analysis against isotropic noise"
         else:
             share = exchange_share(
-                self.noise, self.n, self.shrinkage, self.d_model, quantile=_QUANTILE, n_draws=_NULL_DRAWS, rng=self.rng
+                self.noise,
+                self.n,
+                self.shrinkage,
+                self.d_model,
+                quantile=_QUANTILE,
+                n_draws=_NULL_DRAWS,
+                generator=self.generator,
             )
             name = "parallel analysis against exchanged null differences"
         return self._count(
@@ -156,7 +166,7 @@ class Measurement:
     def _replicable(self) -> Estimate:
         reference = np.arange(self.n, len(self.noise))
         # The same folds in every replicate, so that it differs by the left-out block only.
-        folds = np.concatenate([self.rng.permutation(k) % _FOLDS for k in (self.n, len(self.noise) - self.n)])
+        folds = np.concatenate([self.generator.permutation(k) % _FOLDS for k in (self.n, len(self.noise) - self.n)])
 
         def count(rows: IntArray) -> int:
             return replicable_components(
@@ -172,7 +182,7 @@ class Measurement:
         return self._count(count, f"held-out variance above that of {against}, {_FOLDS} folds")
 
     def _swap_pvalue(self, share: float) -> float:
-        signs = 2.0 * self.rng.integers(0, 2, (_SIGN_DRAWS, self.n)) - 1.0
+        signs = 2.0 * self.generator.integers(0, 2, (_SIGN_DRAWS, self.n)) - 1.0
         trace = float(np.trace(self.raw))
         shares = (((signs @ self.raw) * signs).sum(axis=1) - trace) / (self.n - 1) / trace
         return float((1 + (shares >= share - 1e-12).sum()) / (_SIGN_DRAWS + 1))

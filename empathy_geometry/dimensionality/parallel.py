@@ -34,7 +34,7 @@ def parallel_count(spectrum: FloatArray, share: float, d_model: int) -> int:
 
 
 def isotropic_share(
-    lengths: FloatArray, d_model: int, *, quantile: float, n_draws: int, rng: np.random.Generator
+    lengths: FloatArray, d_model: int, *, quantile: float, n_draws: int, generator: np.random.Generator
 ) -> float:
     """Quantile of the share of the first eigenvalue when rows of these lengths point in random directions.
 
@@ -44,22 +44,29 @@ def isotropic_share(
     Source: Muirhead (1982), Aspects of Multivariate Statistical Theory, theorem 3.2.14.
 
     Example:
-        >>> share = isotropic_share(np.ones(20), 500, quantile=0.95, n_draws=50, rng=np.random.default_rng(0))
+        >>> share = isotropic_share(np.ones(20), 500, quantile=0.95, n_draws=50, generator=np.random.default_rng(0))
         >>> 1 / 20 < share < 2 / 20
         True
     """
     n, rank = len(lengths), min(len(lengths), d_model)
     tops = []
     for _ in range(n_draws):
-        factor = np.tril(rng.standard_normal((n, rank)), -1)
-        factor[np.diag_indices(rank)] = np.sqrt(rng.chisquare(d_model - np.arange(rank)))
+        factor = np.tril(generator.standard_normal((n, rank)), -1)
+        factor[np.diag_indices(rank)] = np.sqrt(generator.chisquare(d_model - np.arange(rank)))
         factor *= (lengths / np.linalg.norm(factor, axis=1))[:, None]
         tops.append(_first_eigenvalue(factor @ factor.T))
     return float(np.quantile(tops, quantile) / (lengths**2).sum())
 
 
 def exchange_share(
-    g: FloatArray, n: int, shrinkage: float, d_model: int, *, quantile: float, n_draws: int, rng: np.random.Generator
+    g: FloatArray,
+    n: int,
+    shrinkage: float,
+    d_model: int,
+    *,
+    quantile: float,
+    n_draws: int,
+    generator: np.random.Generator,
 ) -> float:
     """Quantile of the share of the first whitened eigenvalue when differences and reference rows trade places.
 
@@ -74,11 +81,11 @@ def exchange_share(
         d_model: Width of the rows.
         quantile: Which point of the null distribution.
         n_draws: Splits.
-        rng: Generator.
+        generator: Generator.
     """
     tops = []
     for _ in range(n_draws):
-        order = rng.permutation(len(g))
+        order = generator.permutation(len(g))
         chosen = order[:n]
         white = whitened(g, chosen, chosen, order[n:], shrinkage, d_model)
         tops.append(_first_eigenvalue(white) / float(np.trace(white)))

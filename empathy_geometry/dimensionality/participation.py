@@ -3,8 +3,8 @@
 import numpy as np
 
 from empathy_geometry.dimensionality.spectrum import centred, check_differences, gram, subset
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 
@@ -16,7 +16,7 @@ def participation_ratio(
     center: bool = False,
     level: float = 0.95,
     n_resamples: int = 50,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> Estimate:
     """(sum l)^2 / sum l^2 of the eigenvalues l of the second moment of paired differences.
 
@@ -27,7 +27,7 @@ def participation_ratio(
         center: Subtract the mean difference; see `dimensionality`.
         level: Coverage of the interval.
         n_resamples: Blocks of scenarios that the jackknife leaves out in turn.
-        rng: Seed or generator, for the blocks where n exceeds `n_resamples`.
+        seed: Seed, for the blocks where n exceeds `n_resamples`.
 
     Returns:
         The ratio; infinite, without an interval, where the rows are as good as orthogonal.
@@ -42,7 +42,7 @@ def participation_ratio(
     """
     x = check_differences(differences)
     g = gram(x)
-    kept = blocks_of(len(x), n_resamples, as_rng(rng))
+    kept = blocks_of(len(x), n_resamples, as_generator(seed))
     statistic = corrected_participation if corrected else naive_participation
     value = statistic(g, center=center)
     left_out = [statistic(subset(g, rows), center=center) for rows in kept]
@@ -51,8 +51,10 @@ def participation_ratio(
     )
     name = "corrected" if corrected else "naive"
     if interval is None:
-        return Estimate(value, None, None, level, len(x), len(x), f"{name}; no interval: the ratio is not bounded")
-    return Estimate(value, *interval, level, len(x), len(x), f"{name}; jackknife over scenarios")
+        return Estimate(
+            value, None, None, level, len(x), len(x), f"{name}; no interval: the ratio is not bounded", seed=seed
+        )
+    return Estimate(value, *interval, level, len(x), len(x), f"{name}; jackknife over scenarios", seed=seed)
 
 
 def naive_participation(g: FloatArray, *, center: bool) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 from empathy_geometry.dimensionality.participation import corrected_participation, naive_participation
 from empathy_geometry.dimensionality.ranks import components_for, entropy_rank
 from empathy_geometry.dimensionality.spectrum import check_differences, gram, second_moment_spectrum, subset
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 
@@ -33,6 +33,7 @@ class Rarefaction:
         effective_rank: Entropy effective rank.
         n_draws: Subsets averaged at each size.
         center: Whether the mean difference was subtracted.
+        seed: Of the draws.
     """
 
     sizes: tuple[int, ...]
@@ -42,6 +43,7 @@ class Rarefaction:
     effective_rank: tuple[float, ...]
     n_draws: int
     center: bool
+    seed: int | None = None
 
     def at(self, size: int) -> dict[str, float]:
         """The four estimates at one size.
@@ -87,7 +89,7 @@ def rarefaction(
     *,
     center: bool = False,
     n_draws: int = 50,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> Rarefaction:
     """Participation ratio, k(90 %) and effective rank of random subsets of the scenarios.
 
@@ -96,7 +98,7 @@ def rarefaction(
         sizes: Numbers of scenarios to look at, each from 6 to n; None takes about eight, geometrically spaced.
         center: Subtract the mean difference of each subset first; see `dimensionality`.
         n_draws: Subsets averaged at each size (one where the subset is everything).
-        rng: Seed or generator.
+        seed: Seed.
 
     Raises:
         ValueError: a size is out of range, or the differences are not usable.
@@ -108,7 +110,7 @@ def rarefaction(
         True
     """
     x = check_differences(differences)
-    return rarefy(gram(x), check_sizes(sizes, len(x)), center=center, n_draws=n_draws, rng=as_rng(rng))
+    return rarefy(gram(x), check_sizes(sizes, len(x)), center=center, n_draws=n_draws, seed=seed)
 
 
 def check_sizes(sizes: Sequence[int] | None, n: int) -> tuple[int, ...]:
@@ -128,16 +130,23 @@ def check_sizes(sizes: Sequence[int] | None, n: int) -> tuple[int, ...]:
 
 
 def rarefy(
-    g: FloatArray, sizes: tuple[int, ...], *, center: bool, n_draws: int, rng: np.random.Generator
+    g: FloatArray,
+    sizes: tuple[int, ...],
+    *,
+    center: bool,
+    n_draws: int,
+    seed: int,
+    generator: np.random.Generator | None = None,
 ) -> Rarefaction:
-    """`rarefaction` on a Gram matrix."""
+    """`rarefaction` on a Gram matrix; `generator`, one in use, draws where it is given."""
+    generator = as_generator(seed) if generator is None else generator
     if n_draws < 1:
         raise ValueError(f"n_draws must be at least 1, got {n_draws}")
     columns = []
     for size in sizes:
         draws = []
         for _ in range(n_draws if size < len(g) else 1):
-            part = subset(g, np.sort(rng.permutation(len(g))[:size]))
+            part = subset(g, np.sort(generator.permutation(len(g))[:size]))
             spectrum = second_moment_spectrum(part, center=center)
             draws.append(
                 (
@@ -151,4 +160,4 @@ def rarefy(
         # A ratio estimate can be infinite in a small subset; its median is what a reader can use.
         columns.append([float(np.median(values[:, 0])), *values[:, 1:].mean(axis=0).tolist()])
     pr, naive, k90, rank = (tuple(column) for column in zip(*columns, strict=True))
-    return Rarefaction(sizes, pr, naive, k90, rank, n_draws, center)
+    return Rarefaction(sizes, pr, naive, k90, rank, n_draws, center, seed)

@@ -4,14 +4,14 @@ from typing import Literal
 
 import numpy as np
 
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_matrix, as_names, as_rng, rows_named
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
+from empathy_geometry.foundation._validation import as_generator, as_matrix, as_names, rows_named
 
 Within = Literal["scenarios", "pool"]
 
 
 def neutral_differences(
-    values: ArrayLike, labels: LabelsLike, groups: LabelsLike, *, negative: str, rng: Seed = 0
+    values: ArrayLike, labels: LabelsLike, groups: LabelsLike, *, negative: str, seed: int = 0
 ) -> tuple[FloatArray, Within]:
     """Differences of two neutral rows: what `dimensionality` should find where there is no concept.
 
@@ -25,7 +25,7 @@ def neutral_differences(
         labels: Class of each row.
         groups: Scenario of each row.
         negative: The neutral class.
-        rng: Seed or generator, for the pairs.
+        seed: Seed of the pairs.
 
     Returns:
         Differences [m, d_model], and "scenarios" if they were taken within scenarios, else "pool".
@@ -39,6 +39,13 @@ def neutral_differences(
         >>> z.shape, within
         ((24, 4), 'pool')
     """
+    return draw_neutral_differences(values, labels, groups, negative=negative, generator=as_generator(seed))
+
+
+def draw_neutral_differences(
+    values: ArrayLike, labels: LabelsLike, groups: LabelsLike, *, negative: str, generator: np.random.Generator
+) -> tuple[FloatArray, Within]:
+    """`neutral_differences` from a generator in use."""
     x = as_matrix(values, "values")
     chosen = rows_named(as_names(labels, "labels", len(x)), negative, "negative", "the labels")
     group, rows = as_names(groups, "groups", len(x))[chosen], x[chosen]
@@ -47,7 +54,6 @@ def neutral_differences(
             f"a null needs at least 24 rows of the neutral class {negative!r}, got {len(rows)}; "
             f"pass null_differences of another control, or None"
         )
-    generator = as_rng(rng)
     order = generator.permutation(len(rows))
     first: dict[object, int] = {}
     pairs = []

@@ -50,7 +50,7 @@ class Dimensionality:
         n: Number of differences (scenarios).
         d_model: Width.
         center: Whether the mean difference was subtracted.
-        seed: Of the resampling; None if a generator was passed.
+        seed: Of the resampling.
         dominant: Scenarios that carry more than a fifth of the second moment each, with their shares; the numbers are
             then about them.
     """

@@ -8,8 +8,8 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from tqdm import tqdm
 
-from empathy_geometry.foundation._types import FloatArray, IntArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_groups, as_names, as_rng
+from empathy_geometry.foundation._types import FloatArray, IntArray, LabelsLike
+from empathy_geometry.foundation._validation import as_generator, as_groups, as_names
 from empathy_geometry.foundation.estimate import Estimate
 
 
@@ -37,7 +37,7 @@ def cluster_bootstrap(
     groups: LabelsLike,
     n_resamples: int = 1000,
     level: float = 0.95,
-    rng: Seed,
+    seed: int = 0,
     progress: bool = True,
 ) -> Bootstrap:
     """Bias-corrected and accelerated (BCa) interval from resamples of whole scenarios.
@@ -54,7 +54,7 @@ def cluster_bootstrap(
         groups: Scenario of each row.
         n_resamples: How many.
         level: Coverage of the interval.
-        rng: Seed.
+        seed: Seed.
         progress: Show a bar where the run takes longer than two seconds and the terminal can.
 
     Raises:
@@ -65,7 +65,7 @@ def cluster_bootstrap(
 
     Example:
         >>> x = np.arange(20.0)
-        >>> result = cluster_bootstrap(lambda rows: x[rows].mean(), groups=np.repeat(range(10), 2), rng=0)
+        >>> result = cluster_bootstrap(lambda rows: x[rows].mean(), groups=np.repeat(range(10), 2), seed=0)
         >>> print(result.estimate)
         9.500 [5.300, 13.526]
     """
@@ -73,7 +73,7 @@ def cluster_bootstrap(
     n_groups = int(group.max()) + 1
     if n_groups < 3:
         raise ValueError(f"a bootstrap over groups needs at least 3 groups, got {n_groups}")
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     order = np.argsort(group, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(group))[:-1])
     whole = float(statistic(np.arange(len(group))))
@@ -87,7 +87,9 @@ def cluster_bootstrap(
             f"a resample may lack a class: use more groups, or a statistic that can do without"
         )
     low, high = np.quantile(drawn, _bca_levels(whole, drawn, left_out, level))
-    estimate = Estimate(whole, float(low), float(high), level, len(group), n_groups, "BCa bootstrap over groups")
+    estimate = Estimate(
+        whole, float(low), float(high), level, len(group), n_groups, "BCa bootstrap over groups", seed=seed
+    )
     return Bootstrap(estimate, drawn)
 
 

@@ -16,8 +16,8 @@ from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.evaluation.metrics import accuracy
 from empathy_geometry.evaluation.placements import inflated_method
 from empathy_geometry.evaluation.selection import Candidate, fit_and_score
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_names, as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
+from empathy_geometry.foundation._validation import as_generator, as_names
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
@@ -32,11 +32,13 @@ class Selectivity(Result):
         selectivity: Accuracy minus mean accuracy on control labels.
         accuracy: Held-out accuracy on the true labels.
         control_accuracies: Held-out accuracy on each set of control labels, [n_controls].
+        seed: Of folds and control labels.
     """
 
     selectivity: Estimate
     accuracy: Estimate
     control_accuracies: FloatArray
+    seed: int | None = None
 
     def tables(self) -> tuple[Table, ...]:
         """Accuracy on true and on control labels, and their difference."""
@@ -58,7 +60,6 @@ def selectivity(
     n_splits: int = 5,
     folds: Sequence[Fold] | None = None,
     seed: int = 0,
-    rng: Seed,
     level: float = 0.95,
 ) -> Selectivity:
     """Held-out accuracy minus that on labels which carry nothing but the type of each row.
@@ -77,8 +78,7 @@ def selectivity(
         n_controls: How many sets of control labels.
         n_splits: Number of folds.
         folds: Folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=seed)`.
-        seed: Of the folds.
-        rng: Seed of the control labels.
+        seed: Seed of the folds and of the control labels.
         level: Coverage of the interval (clustered, of the difference row by row).
 
     Raises:
@@ -91,7 +91,7 @@ def selectivity(
         >>> rng = np.random.default_rng(0)
         >>> X, y, groups = rng.normal(size=(60, 8)), [0, 1] * 30, np.repeat(np.arange(30), 2)
         >>> X[1::2, 0] += 6
-        >>> result = selectivity(Probe("ridge"), X, y, groups=groups, types=groups % 10, rng=0)
+        >>> result = selectivity(Probe("ridge"), X, y, groups=groups, types=groups % 10, seed=0)
         >>> float(result.accuracy) > 0.95, float(result.selectivity) > 0.3
         (True, True)
     """
@@ -104,7 +104,7 @@ def selectivity(
     if n_controls < 1:
         raise ValueError(f"n_controls must be at least 1, got {n_controls}")
     used = data.folds(folds, n_splits=n_splits, seed=seed)
-    controls = _control_labels(data.codes, type_of, used, n_controls, as_rng(rng))
+    controls = _control_labels(data.codes, type_of, used, n_controls, as_generator(seed))
     labels = np.concatenate([data.codes[None], controls])
     right = _right(probe, data.rows(0, 0), labels, used, len(data.classes))
     clusters = data.groups if data.groups_given else None
@@ -117,7 +117,7 @@ def selectivity(
     half = t_quantile(parts, level) * float(np.sqrt((parts**2).sum())) if parts.any() else 0.0
     method = inflated_method(f"clustered, {n_controls} sets of control labels", inflation)
     estimate = Estimate(value, value - half, value + half, level, data.n, n_groups, method)
-    return Selectivity(estimate, measured, right[1:].mean(axis=1))
+    return Selectivity(estimate, measured, right[1:].mean(axis=1), seed)
 
 
 def _inflation(probe: Any, data: Classification, folds: Sequence[Fold]) -> float:
@@ -129,13 +129,13 @@ def _inflation(probe: Any, data: Classification, folds: Sequence[Fold]) -> float
 
 
 def _control_labels(
-    codes: IntArray, type_of: IntArray, folds: Sequence[Fold], n_controls: int, rng: np.random.Generator
+    codes: IntArray, type_of: IntArray, folds: Sequence[Fold], n_controls: int, generator: np.random.Generator
 ) -> IntArray:
     n_types, n_classes = int(type_of.max()) + 1, int(codes.max()) + 1
     shares = np.bincount(codes) / len(codes)
     drawn: list[IntArray] = []
     for _ in range(100 * n_controls):
-        labels = rng.choice(n_classes, size=n_types, p=shares)[type_of]
+        labels = generator.choice(n_classes, size=n_types, p=shares)[type_of]
         if all(len(np.unique(labels[fold.train])) == n_classes for fold in folds):
             drawn.append(labels)
         if len(drawn) == n_controls:

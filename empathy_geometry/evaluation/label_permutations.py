@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from empathy_geometry.foundation._types import IntArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_groups, as_names, as_rng, check_choice
+from empathy_geometry.foundation._types import IntArray, LabelsLike
+from empathy_geometry.foundation._validation import as_groups, as_names, check_choice
 
 Scheme = Literal["auto", "within", "between"]
 
@@ -42,18 +42,17 @@ class LabelPermutations:
             logarithm += _log_arrangements(self.codes[rows[:, :1].T])
         return float(np.exp(min(logarithm, 700.0)))
 
-    def draw(self, m: int, *, rng: Seed) -> npt.NDArray[np.int16]:
+    def draw(self, m: int, *, generator: np.random.Generator) -> npt.NDArray[np.int16]:
         """Random label vectors [m, n], each arrangement equally likely.
 
         Source: exchangeability blocks, Winkler et al. (2014), NeuroImage 92.
 
         Example:
             >>> permutations = label_permutations([0, 1, 0, 1], groups=["a", "a", "b", "b"])
-            >>> drawn = permutations.draw(100, rng=0)
+            >>> drawn = permutations.draw(100, generator=np.random.default_rng(0))
             >>> permutations.scheme, bool((drawn[:, 0] + drawn[:, 1] == 1).all())
             ('within', True)
         """
-        generator = as_rng(rng)
         # Many permutations of many rows are held at once, and sixteen bits are enough for a class.
         codes = self.codes.astype(np.int16)
         drawn = np.repeat(codes[None], m, axis=0)

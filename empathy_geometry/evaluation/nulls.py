@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.evaluation.label_permutations import Scheme, label_permutations
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_float_array, as_matrix, as_names, as_rng, check_choice
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
+from empathy_geometry.foundation._validation import as_float_array, as_generator, as_matrix, as_names, check_choice
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 
@@ -19,7 +19,7 @@ DirectionNull = Literal["isotropic", "covariance"]
 
 
 def shuffled_labels(
-    y: LabelsLike, *, groups: LabelsLike | None, n: int = 1, scheme: Scheme = "auto", rng: Seed
+    y: LabelsLike, *, groups: LabelsLike | None, n: int = 1, scheme: Scheme = "auto", seed: int = 0
 ) -> np.ndarray:
     """Label vectors that are as likely as the true one if labels mean nothing, [n, rows].
 
@@ -29,13 +29,13 @@ def shuffled_labels(
             `label_permutations`). None makes each row its own.
         n: How many label vectors.
         scheme: "auto", "within" or "between".
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: no label can change place.
 
     Example:
-        >>> shuffled = shuffled_labels(["p", "n", "p", "n"], groups=["a", "a", "b", "b"], n=3, rng=0)
+        >>> shuffled = shuffled_labels(["p", "n", "p", "n"], groups=["a", "a", "b", "b"], n=3, seed=0)
         >>> shuffled.shape, sorted(shuffled[0, :2].tolist())
         ((3, 4), ['n', 'p'])
     """
@@ -43,7 +43,7 @@ def shuffled_labels(
         raise ValueError(f"n must be at least 1, got {n}")
     labels = as_names(y, "y")
     permutations = label_permutations(labels, groups=groups, scheme=scheme)
-    shuffled: np.ndarray = np.unique(labels)[permutations.draw(n, rng=rng)]
+    shuffled: np.ndarray = np.unique(labels)[permutations.draw(n, generator=as_generator(seed))]
     return shuffled
 
 
@@ -56,12 +56,14 @@ class NullTest(Result):
         pvalue: (b + 1) / (m + 1), b the shuffles that reach the statistic.
         null_distribution: Under each shuffle, [n_permutations].
         scheme: How labels moved.
+        seed: Of the shuffles.
     """
 
     statistic: float
     pvalue: float
     null_distribution: FloatArray
     scheme: str
+    seed: int | None = None
 
     def tables(self) -> tuple[Table, ...]:
         """Statistic, null and p."""
@@ -78,7 +80,7 @@ def label_null(
     groups: LabelsLike | None,
     n_permutations: int = 1000,
     scheme: Scheme = "auto",
-    rng: Seed,
+    seed: int = 0,
 ) -> NullTest:
     """Permutation test of any statistic of the labels, such as a cluster purity or a cosine between class means.
 
@@ -90,13 +92,13 @@ def label_null(
         groups: Scenario of each row; None makes each row its own.
         n_permutations: How many.
         scheme: "auto", "within" or "between"; see `label_permutations`.
-        rng: Seed.
+        seed: Seed.
 
     Example:
         >>> from empathy_geometry.evaluation.clusters import purity
         >>> y, clusters, groups = [0, 1] * 10, [0, 1] * 10, [i // 2 for i in range(20)]
         >>> share = lambda labels: float(purity(clusters, labels))
-        >>> test = label_null(share, y, groups=groups, n_permutations=199, rng=0)
+        >>> test = label_null(share, y, groups=groups, n_permutations=199, seed=0)
         >>> test.pvalue
         0.005
     """
@@ -104,8 +106,9 @@ def label_null(
     permutations = label_permutations(labels, groups=groups, scheme=scheme)
     names = np.unique(labels)
     observed = float(statistic(labels))
-    null = np.array([statistic(names[codes]) for codes in permutations.draw(n_permutations, rng=rng)], dtype=float)
-    return NullTest(observed, empirical_pvalue(observed, null), null, permutations.scheme)
+    drawn = permutations.draw(n_permutations, generator=as_generator(seed))
+    null = np.array([statistic(names[codes]) for codes in drawn], dtype=float)
+    return NullTest(observed, empirical_pvalue(observed, null), null, permutations.scheme, seed)
 
 
 def random_directions(
@@ -115,7 +118,7 @@ def random_directions(
     like: ArrayLike | None = None,
     kind: DirectionNull = "isotropic",
     norm: float | None = 1.0,
-    rng: Seed,
+    seed: int = 0,
 ) -> Float[Tensor, "n d_model"]:
     """Directions that know nothing of the concept.
 
@@ -130,21 +133,33 @@ def random_directions(
         kind: Which null.
         norm: Length of every direction, such as that of the direction it is compared with; None leaves the lengths
             as drawn: sqrt(d_model) on average for "isotropic", the standard deviation of the rows for "covariance".
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: neither or the wrong one of `d_model` and `like` is given, or `like` does not vary.
 
     Example:
-        >>> random_directions(2, d_model=8, norm=3.0, rng=0).norm(dim=1).tolist()
+        >>> random_directions(2, d_model=8, norm=3.0, seed=0).norm(dim=1).tolist()
         [3.0, 3.0]
     """
+    return draw_directions(n, d_model=d_model, like=like, kind=kind, norm=norm, generator=as_generator(seed))
+
+
+def draw_directions(
+    n: int,
+    *,
+    generator: np.random.Generator,
+    d_model: int | None = None,
+    like: ArrayLike | None = None,
+    kind: DirectionNull = "isotropic",
+    norm: float | None = 1.0,
+) -> Float[Tensor, "n d_model"]:
+    """`random_directions` from a generator in use."""
     check_choice(kind, "kind", ("isotropic", "covariance"))
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     if norm is not None and not norm > 0:
         raise ValueError(f"norm must be positive or None, got {norm!r}")
-    generator = as_rng(rng)
     if kind == "isotropic":
         if d_model is None:
             if like is None:

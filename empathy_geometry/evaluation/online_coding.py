@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import clone
 
 from empathy_geometry.evaluation.classification import classification
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 
@@ -27,6 +27,7 @@ class DescriptionLength(Result):
         fractions: Share of the scenarios known before each block, [n_blocks].
         n: Number of rows.
         n_groups: Number of scenarios.
+        seed: Of the orders.
     """
 
     bits: float
@@ -37,6 +38,7 @@ class DescriptionLength(Result):
     fractions: tuple[float, ...]
     n: int
     n_groups: int
+    seed: int | None = None
 
     def tables(self) -> tuple[Table, ...]:
         """Length and compression in one row, blocks in another table."""
@@ -60,7 +62,7 @@ def description_length(
     groups: LabelsLike | None,
     fractions: Sequence[float] = (0.1, 0.2, 0.4, 0.6, 0.8),
     n_orders: int = 5,
-    rng: Seed,
+    seed: int = 0,
 ) -> DescriptionLength:
     """Online (prequential) code of the labels given the activations.
 
@@ -76,7 +78,7 @@ def description_length(
         groups: Scenario of each row, never in two blocks; None, said by name, takes rows as independent.
         fractions: Share of the scenarios after which the probe is refitted, increasing.
         n_orders: Over how many random orders to average.
-        rng: Seed of the orders.
+        seed: Seed of the orders.
 
     Raises:
         TypeError: the probe has no probabilities.
@@ -88,8 +90,8 @@ def description_length(
         >>> from empathy_geometry.geometry.probes import Probe
         >>> rng = np.random.default_rng(0)
         >>> X, y, groups = rng.normal(size=(80, 4)), np.tile([0, 1], 40), np.repeat(np.arange(40), 2)
-        >>> known = description_length(Probe("logistic"), X + 5 * y[:, None], y, groups=groups, rng=0)
-        >>> noise = description_length(Probe("logistic"), X, y, groups=groups, rng=0)
+        >>> known = description_length(Probe("logistic"), X + 5 * y[:, None], y, groups=groups, seed=0)
+        >>> noise = description_length(Probe("logistic"), X, y, groups=groups, seed=0)
         >>> known.compression > 3, noise.compression < 1.1
         (True, True)
     """
@@ -102,7 +104,7 @@ def description_length(
     if cuts.ndim != 1 or not cuts.size or cuts[0] <= 0 or cuts[-1] >= 1 or (np.diff(cuts) <= 0).any():
         raise ValueError(f"fractions must increase within (0, 1), got {list(fractions)}; try (0.1, 0.2, 0.4, 0.8)")
     ends = np.unique(np.clip(np.round(cuts * data.n_groups).astype(int), 1, data.n_groups - 1))
-    rows, generator = data.rows(0, 0), as_rng(rng)
+    rows, generator = data.rows(0, 0), as_generator(seed)
     k = len(data.classes)
     costs, sizes = np.empty((n_orders, len(ends) + 1)), np.empty((n_orders, len(ends) + 1))
     for order in range(n_orders):
@@ -120,6 +122,7 @@ def description_length(
         fractions=(0.0, *(float(end) / data.n_groups for end in ends)),
         n=data.n,
         n_groups=data.n_groups,
+        seed=seed,
     )
 
 

@@ -17,8 +17,8 @@ from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.evaluation.label_permutations import LabelPermutations, Scheme, label_permutations
 from empathy_geometry.evaluation.ranking import one_vs_rest
 from empathy_geometry.evaluation.selection import Candidate, fit_and_score
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
-from empathy_geometry.foundation._validation import as_rng, check_choice
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer
+from empathy_geometry.foundation._validation import as_generator, check_choice
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.texts.splits import Fold
@@ -52,6 +52,7 @@ class PermutationTest(Result):
         n_groups: Number of groups.
         groups_given: False if the caller said groups=None.
         solver: "batched", or "one by one" for estimators that the batched solvers do not cover.
+        seed: Of permutations and folds.
     """
 
     statistic: float
@@ -69,6 +70,7 @@ class PermutationTest(Result):
     n_groups: int
     groups_given: bool
     solver: str
+    seed: int | None = None
 
     def critical_value(self, level: float = 0.05) -> float:
         """The smallest statistic that would be significant at this level, corrected for the number of layers."""
@@ -135,7 +137,7 @@ def permutation_test(
     y: LabelsLike | None = None,
     *,
     groups: LabelsLike | Missing | None = MISSING,
-    rng: Seed,
+    seed: int = 0,
     n_permutations: int = 1000,
     statistic: Statistic = "auroc",
     scheme: Scheme = "auto",
@@ -144,7 +146,6 @@ def permutation_test(
     layers: Sequence[Layer] | None = None,
     n_splits: int = 5,
     folds: Sequence[Fold] | None = None,
-    fold_seed: int = 0,
     chunk_size: int | Literal["auto"] = "auto",
     device: str = "auto",
     progress: bool = True,
@@ -162,7 +163,7 @@ def permutation_test(
         X: [n, d_model], [n, layer, d_model], [n, pos, layer, d_model], or `Activations`.
         y: Class of each row; `Activations` bring their own.
         groups: Scenario of each row; as in `cross_validate`.
-        rng: Seed of the permutations.
+        seed: Seed of the permutations and of the folds, which are those of `cross_validate(..., seed=seed)`.
         n_permutations: How many.
         statistic: "auroc" (one-vs-rest macro average for more than two classes), "accuracy" or "d_prime".
         scheme: How labels move; see `label_permutations`.
@@ -170,8 +171,7 @@ def permutation_test(
         negative: As in `cross_validate`.
         layers: As in `cross_validate`.
         n_splits: Number of folds.
-        folds: Folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=fold_seed)`.
-        fold_seed: Of the folds; `cross_validate(..., seed=fold_seed)` has the same ones.
+        folds: Folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=seed)`.
         chunk_size: Permutations solved at once; bounds the memory and does not change the result. The permuted labels
             themselves take two bytes a row and permutation.
         device: "auto" (a CUDA device if there is one), or a torch device.
@@ -188,7 +188,7 @@ def permutation_test(
         >>> rng = np.random.default_rng(0)
         >>> X, y, groups = rng.normal(size=(40, 3, 8)), [0, 1] * 20, np.repeat(np.arange(20), 2)
         >>> X[1::2, 2, 0] += 4
-        >>> result = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, rng=0)
+        >>> result = permutation_test(Probe("ridge"), X, y, groups=groups, n_permutations=99, seed=0)
         >>> result.pvalue, result.layer, result.scheme
         (0.01, 2, 'within')
     """
@@ -198,10 +198,10 @@ def permutation_test(
         raise ValueError(f"n_permutations must be at least 1, got {n_permutations!r}; try 1000")
     if chunk_size != "auto" and (isinstance(chunk_size, bool) or int(chunk_size) < 1):
         raise ValueError(f"chunk_size must be 'auto' or at least 1, got {chunk_size!r}")
-    used = data.folds(folds, n_splits=n_splits, seed=fold_seed)
+    used = data.folds(folds, n_splits=n_splits, seed=seed)
     allowed = label_permutations(data.codes, groups=data.groups, scheme=scheme)
     # The true labels are the first row, so that they meet exactly what the permuted ones meet.
-    drawn = _draw(allowed, n_permutations, used, len(data.classes), as_rng(rng))
+    drawn = _draw(allowed, n_permutations, used, len(data.classes), as_generator(seed))
     codes = np.concatenate([data.codes[None].astype(np.int16), drawn])
     fits = all(solvable(probe, len(f.train), data.values.shape[-1]) for f in used)
     run = _batched if fits else _one_by_one
@@ -228,11 +228,12 @@ def permutation_test(
         n_groups=data.n_groups,
         groups_given=data.groups_given,
         solver="batched" if fits else "one by one",
+        seed=seed,
     )
 
 
 def _draw(
-    allowed: LabelPermutations, m: int, folds: Sequence[Fold], n_classes: int, rng: np.random.Generator
+    allowed: LabelPermutations, m: int, folds: Sequence[Fold], n_classes: int, generator: np.random.Generator
 ) -> npt.NDArray[np.int16]:
     """Label vectors [m, n] under which every training part has every class, each of them equally likely.
 
@@ -242,7 +243,7 @@ def _draw(
     kept: list[npt.NDArray[np.int16]] = []
     found = tried = 0
     while found < m:
-        drawn = allowed.draw(max(m - found, 100), rng=rng)
+        drawn = allowed.draw(max(m - found, 100), generator=generator)
         fits = _fewest_in_training(drawn, folds, n_classes) > 0
         tried, found = tried + len(drawn), found + int(fits.sum())
         kept.append(drawn[fits])

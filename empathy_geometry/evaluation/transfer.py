@@ -40,6 +40,7 @@ class TransferMatrix(Result):
     auroc: tuple[tuple[Estimate, ...], ...]
     ratio: Estimate
     layers: tuple[Layer, ...]
+    seed: int | None = None
 
     @property
     def values(self) -> FloatArray:
@@ -126,7 +127,7 @@ def transfer_matrix(
             line.append(auroc(held_out, labels, groups=scenarios, level=level, inflation=inflation))
         estimates.append(tuple(line))
     ratio = transfer_ratio(probe, data, [rows[name] for name in names], folds, selected, level=level, seed=seed)
-    return TransferMatrix(tuple(names), tuple(estimates), ratio, acts.layers)
+    return TransferMatrix(tuple(names), tuple(estimates), ratio, acts.layers, seed)
 
 
 def _within(data: Classification, rows: IntArray, n_splits: int, seed: int) -> list[Fold]:

@@ -124,7 +124,7 @@ def transfer_ratio(
         level,
     )
     method = "scenarios left out of test and training, t; probes trained on equally many scenarios"
-    return Estimate(ratio, low, high, level, data.n, data.n_groups, method)
+    return Estimate(ratio, low, high, level, data.n, data.n_groups, method, seed=seed)
 
 
 def _interval(ratio: float, owed: FloatArray, paired: FloatArray, level: float) -> tuple[float | None, float | None]:

@@ -23,6 +23,3 @@ StrArray: TypeAlias = npt.NDArray[np.str_]
 
 Layer: TypeAlias = int | Literal["embed"]
 """A layer index i means the residual stream after block i; "embed" is the stream before block 0."""
-
-Seed: TypeAlias = int | np.random.Generator
-"""What every `rng` argument takes, as in scipy.stats."""

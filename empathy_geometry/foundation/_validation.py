@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Layer, Seed
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Layer
 from empathy_geometry.foundation.names import (
     as_name,
     name_column,
@@ -239,13 +239,13 @@ def check_choice(value: object, name: str, allowed: Sequence[object]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
 
 
-def as_rng(rng: Seed | None) -> np.random.Generator:
-    """A numpy generator from a seed or a generator.
+def as_generator(seed: int) -> np.random.Generator:
+    """A numpy generator from a seed.
 
-    None is refused: a result that cannot be repeated is not a result.
+    None and generators are refused: a result that cannot be repeated from what it records is not a result.
     """
-    if rng is None:
-        raise ValueError("rng must be a seed or a numpy Generator, got None; try rng=0")
-    if isinstance(rng, bool) or not isinstance(rng, int | np.integer | np.random.Generator):
-        raise TypeError(f"rng must be an int or a numpy Generator, got {type(rng).__name__}")
-    return np.random.default_rng(rng)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be a whole number, got {type(seed).__name__}; try seed=0")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}; try seed=0")
+    return np.random.default_rng(seed)

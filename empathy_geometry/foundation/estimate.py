@@ -23,6 +23,7 @@ class Estimate:
         n_groups: Number of independent units (scenarios) behind it.
         method: How the interval was computed.
         censored: "right" if the true value is at least `value`, "left" if at most, else None.
+        seed: Of the random draws behind it; None where there were none.
 
     Example:
         >>> e = Estimate(0.9, low=0.8, high=1.0, n=40, n_groups=20, method="DeLong")
@@ -40,6 +41,7 @@ class Estimate:
     n_groups: int = 0
     method: str = ""
     censored: str | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
@@ -68,8 +70,14 @@ class Estimate:
         return self.high is not None and isinf(self.high)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON: an infinite upper end is null beside a lower end that is not."""
-        return asdict(self) | {"high": None if self.is_open else self.high}
+        """Every field, ready for JSON: an infinite upper end is null beside a lower end that is not.
+
+        A seed is there where something was drawn.
+        """
+        described = asdict(self) | {"high": None if self.is_open else self.high}
+        if self.seed is None:
+            del described["seed"]
+        return described
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Estimate":

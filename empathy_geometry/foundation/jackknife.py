@@ -20,9 +20,9 @@ from empathy_geometry.foundation._types import FloatArray, IntArray
 Scale = Literal["raw", "log", "logit"]
 
 
-def blocks_of(n: int, n_blocks: int, rng: np.random.Generator) -> list[IntArray]:
+def blocks_of(n: int, n_blocks: int, generator: np.random.Generator) -> list[IntArray]:
     """For each of about equally large random blocks of rows, the rows that are left; single rows where n allows."""
-    order = rng.permutation(n)
+    order = generator.permutation(n)
     return [np.sort(np.setdiff1d(order, block)) for block in np.array_split(order, min(n, n_blocks))]
 
 

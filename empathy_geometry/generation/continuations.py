@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from empathy_geometry.foundation._types import FloatArray, Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.generation.decoding import Edit, decode
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.models.model_view import own_view
@@ -67,7 +67,7 @@ def generate(
     date: str | datetime.date | None = None,
     control_tokens: ControlReading = "text",
     temperature: float = 0.0,
-    rng: Seed = 0,
+    seed: int = 0,
     edit: Edit | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Continuations:
@@ -83,7 +83,7 @@ def generate(
             with `chat=False`, takes prompts that carry chat marks of their own.
         temperature: 0 is greedy; above, samples. Each row has draws of its own, which depend on the seed and the
             row's number only.
-        rng: Seed of the sampling.
+        seed: Seed of the sampling.
         edit: Called with the row indices of each batch, gives the context in which that batch runs (steering).
         progress: Called with the number of rows done after each batch.
 
@@ -93,7 +93,7 @@ def generate(
     rows = prompt_tokens(
         model, prompts, max_new_tokens=max_new_tokens, chat=chat, date=date, control_tokens=control_tokens
     )
-    draws = sampling_draws(temperature, rng, len(rows), max_new_tokens)
+    draws = sampling_draws(temperature, seed, len(rows), max_new_tokens)
     longest = max(map(len, rows)) + max_new_tokens
     # An edit of the caller's is attached to the model itself, so that each pass has to look what is there.
     with nullcontext(model) if edit is not None else own_view(model, longest=longest) as view:
@@ -130,7 +130,7 @@ def prompt_tokens(
     return [t.ids for t in tokenized]
 
 
-def sampling_draws(temperature: float, rng: Seed, n_rows: int, max_new_tokens: int) -> FloatArray | None:
+def sampling_draws(temperature: float, seed: int, n_rows: int, max_new_tokens: int) -> FloatArray | None:
     """Numbers in [0, 1) that decide the tokens of each row and step; None for greedy decoding.
 
     Raises:
@@ -140,8 +140,8 @@ def sampling_draws(temperature: float, rng: Seed, n_rows: int, max_new_tokens: i
         raise ValueError(f"temperature must not be negative, and finite, got {temperature}")
     if temperature == 0:
         return None
-    seed = int(as_rng(rng).integers(2**31))
-    return np.stack([np.random.default_rng([seed, row]).random(max_new_tokens) for row in range(n_rows)])
+    drawn = int(as_generator(seed).integers(2**31))
+    return np.stack([np.random.default_rng([drawn, row]).random(max_new_tokens) for row in range(n_rows)])
 
 
 def continuations(

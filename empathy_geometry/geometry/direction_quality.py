@@ -121,7 +121,7 @@ def measure_scales(
     return scales
 
 
-def _scenario_folds(names: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+def _scenario_folds(names: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]:
     if len(names) < 2:
         return []
-    return list(np.array_split(rng.permutation(names), min(_FOLDS, len(names))))
+    return list(np.array_split(generator.permutation(names), min(_FOLDS, len(names))))

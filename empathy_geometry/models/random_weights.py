@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.models.loading import HookedModel, check_model, is_bridge, load_model
 from empathy_geometry.models.names import EMBEDDED_NAME
 
@@ -40,7 +40,7 @@ def randomise_weights(model: HookedModel | str | Path = EMBEDDED_NAME, seed: int
         >>> control.cfg.model_name  # doctest: +SKIP
         'smollm2-135m-instruct (random weights, seed 0)'
     """
-    as_rng(seed)
+    as_generator(seed)
     trained = load_model(model) if isinstance(model, str | Path) else model
     check_model(trained)
     name = f"{trained.cfg.model_name} ({RANDOM_WEIGHTS} {seed})"

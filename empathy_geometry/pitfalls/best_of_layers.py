@@ -9,7 +9,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.permutation import permutation_test
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.pitfalls.demonstration import BLUE, GREEN, GREY, ORANGE, Demonstration, axes_or_new, origin
@@ -93,7 +93,7 @@ def best_of_layers(
     negative: str | None = None,
     n_permutations: int = 500,
     n_nested: int = 20,
-    rng: int = 0,
+    seed: int = 0,
 ) -> BestOfLayers:
     """Null distribution of the best layer's held-out AUROC, beside one layer's and that of nested selection.
 
@@ -103,7 +103,7 @@ def best_of_layers(
         negative: The neutral class; None compares with all others.
         n_permutations: Random labelings, exchanged as the design allows.
         n_nested: Random labelings for nested selection, which is refitted one by one.
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: one layer only, or a class is missing.
@@ -113,7 +113,7 @@ def best_of_layers(
         >>> bool(0.7 < demo.best.mean() < 0.85), bool(abs(demo.single.mean() - 0.5) < 0.03)
         (True, True)
     """
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     x: ArrayLike
     labels: LabelsLike
     probe = Probe("lda")
@@ -127,7 +127,13 @@ def best_of_layers(
         x, groups = used.values, np.asarray(used.groups)
         labels = used.labels == (np.unique(used.labels)[-1] if positive is None else positive)
     test = permutation_test(
-        probe, x, labels, groups=groups, rng=generator, n_permutations=n_permutations, progress=False
+        probe,
+        x,
+        labels,
+        groups=groups,
+        seed=int(generator.integers(2**31)),
+        n_permutations=n_permutations,
+        progress=False,
     )
     nested = []
     y = np.asarray(labels).astype(int)
@@ -145,19 +151,19 @@ def best_of_layers(
         pvalue=None if activations is None else test.pvalue,
         n=len(y),
         n_layers=len(test.layers),
-        provenance=origin(activations, rng, settings),
+        provenance=origin(activations, seed, settings),
     )
 
 
-def _shuffled(y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _shuffled(y: np.ndarray, groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Labels exchanged within groups, and between groups where each has one label."""
     shuffled = y.copy()
     names = np.unique(groups)
     if all(len(np.unique(y[groups == g])) == 1 for g in names):
-        labels = rng.permutation([y[groups == g][0] for g in names])
+        labels = generator.permutation([y[groups == g][0] for g in names])
         for g, label in zip(names, labels, strict=True):
             shuffled[groups == g] = label
         return shuffled
     for g in names:
-        shuffled[groups == g] = rng.permutation(y[groups == g])
+        shuffled[groups == g] = generator.permutation(y[groups == g])
     return shuffled

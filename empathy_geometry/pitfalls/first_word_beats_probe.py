@@ -9,7 +9,7 @@ import torch
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.probes import Probe
@@ -89,7 +89,7 @@ def first_word_beats_probe(
     pooled: Activations | None = None,
     positive: str | None = None,
     negative: str | None = None,
-    rng: int = 0,
+    seed: int = 0,
 ) -> FirstWordBeatsProbe:
     """AUROC at every layer beside the text-only baselines.
 
@@ -99,7 +99,7 @@ def first_word_beats_probe(
         pooled: The same texts at position "mean" or "response_mean", to draw beside it.
         positive: The concept's class; None takes the last of two.
         negative: The neutral class; None compares with all others.
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: the activations have no texts, or the two sets differ in layers or rows.
@@ -113,14 +113,14 @@ def first_word_beats_probe(
     """
     planted = activations is None
     if activations is None:
-        activations, pooled = _planted_texts(as_rng(rng))
+        activations, pooled = _planted_texts(as_generator(seed))
     if activations.texts is None:
         raise ValueError("the activations have no texts, so words cannot be compared; extract them from LabeledTexts")
     if pooled is not None and (pooled.layers != activations.layers or len(pooled) != len(activations)):
         raise ValueError("pooled must hold the same texts and layers as activations")
     curves = [
         [
-            cross_validate(Probe("lda"), source, positive=positive, negative=negative, layers=[layer], seed=rng)
+            cross_validate(Probe("lda"), source, positive=positive, negative=negative, layers=[layer], seed=seed)
             for layer in source.layers
         ]
         for source in (activations, pooled)
@@ -139,20 +139,20 @@ def first_word_beats_probe(
         pooled=tuple(e.auroc for e in curves[1]) if len(curves) == 2 else None,
         baselines=dict(curves[0][0].baselines),
         constant=constant,
-        provenance=origin(None if planted else activations, rng, settings),
+        provenance=origin(None if planted else activations, seed, settings),
     )
 
 
-def _planted_texts(rng: np.random.Generator) -> tuple[Activations, Activations]:
+def _planted_texts(generator: np.random.Generator) -> tuple[Activations, Activations]:
     """Texts "<opener> <eight filler words> ." and layers that each add a causal average of the stream."""
     openers = {"warm": ("sorry", "gosh", "oh"), "plain": ("the", "a", "this")}
     fillers = [f"w{i}" for i in range(40)]
-    vectors = {w: rng.standard_normal(32) for w in (*openers["warm"], *openers["plain"], *fillers, ".")}
+    vectors = {w: generator.standard_normal(32) for w in (*openers["warm"], *openers["plain"], *fillers, ".")}
     texts, labels, groups, streams = [], [], [], []
     for scenario in range(40):
-        words = rng.choice(fillers, 8).tolist()
+        words = generator.choice(fillers, 8).tolist()
         for label, first in openers.items():
-            tokens = [str(rng.choice(first)), *words, "."]
+            tokens = [str(generator.choice(first)), *words, "."]
             texts.append(" ".join(tokens))
             labels.append(label)
             groups.append(f"s{scenario}")
@@ -160,9 +160,9 @@ def _planted_texts(rng: np.random.Generator) -> tuple[Activations, Activations]:
     stream = np.stack(streams)
     layers = [stream]
     for _ in range(3):
-        mix = rng.standard_normal((32, 32)) / np.sqrt(32)
+        mix = generator.standard_normal((32, 32)) / np.sqrt(32)
         average = np.cumsum(stream, axis=1) / np.arange(1, stream.shape[1] + 1)[:, None]
-        stream = stream + average @ mix + 0.25 * rng.standard_normal(stream.shape)
+        stream = stream + average @ mix + 0.25 * generator.standard_normal(stream.shape)
         layers.append(stream)
     values = np.stack(layers, axis=2)
     labeled = LabeledTexts(texts, labels, groups, name="planted")

@@ -9,7 +9,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality.participation import corrected_participation
 from empathy_geometry.evaluation.metrics import d_prime
 from empathy_geometry.foundation._types import FloatArray, Layer
-from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation._validation import as_generator, as_matrix
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.pitfalls.demonstration import BLUE, GREEN, ORANGE, Demonstration, axes_or_new, origin
 
@@ -66,7 +66,7 @@ def in_sample_d_prime(
     *,
     layer: Layer | None = None,
     n_draws: int = 30,
-    rng: int = 0,
+    seed: int = 0,
 ) -> InSampleDPrime:
     """Random labels' d', in sample and held out, against 2 sqrt(PR / n).
 
@@ -78,7 +78,7 @@ def in_sample_d_prime(
             1/sqrt(k).
         layer: Which layer of the activations.
         n_draws: Random labelings at each size.
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: fewer than 40 rows, or an unknown layer.
@@ -88,7 +88,7 @@ def in_sample_d_prime(
         >>> demo.in_sample[0] > 3, abs(demo.held_out[0]) < 0.5
         (True, True)
     """
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     x: FloatArray
     if activations is None:
         x = generator.standard_normal((1000, 768)) * np.arange(1, 769) ** -0.25
@@ -106,11 +106,11 @@ def in_sample_d_prime(
         outside.append(float(pairs[:, 1].mean()))
     predicted = tuple(float(2 * np.sqrt(ratio / n)) for n in sizes)
     settings = {"n_draws": n_draws, "layer": layer}
-    return InSampleDPrime(sizes, tuple(inside), tuple(outside), predicted, ratio, origin(activations, rng, settings))
+    return InSampleDPrime(sizes, tuple(inside), tuple(outside), predicted, ratio, origin(activations, seed, settings))
 
 
-def _one_draw(x: FloatArray, n: int, rng: np.random.Generator) -> tuple[float, float]:
-    order = rng.permutation(len(x))
+def _one_draw(x: FloatArray, n: int, generator: np.random.Generator) -> tuple[float, float]:
+    order = generator.permutation(len(x))
     labels = np.arange(n) % 2 == 1
     first, second = x[order[:n]], x[order[n : 2 * n]]
     direction = first[labels].mean(axis=0) - first[~labels].mean(axis=0)

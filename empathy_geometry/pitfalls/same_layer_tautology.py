@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.pitfalls.demonstration import BLUE, GREY, ORANGE, Demonstration, axes_or_new
 
@@ -91,7 +91,7 @@ def same_layer_tautology(
     *,
     alpha: float = 3.0,
     n_random: int = 200,
-    rng: int = 0,
+    seed: int = 0,
 ) -> SameLayerTautology:
     """Add alpha * sd * v to the stream and look at v's own probe and at the output, for a concept and random v.
 
@@ -105,7 +105,7 @@ def same_layer_tautology(
             the log-odds of marker tokens); needed with `hidden`.
         alpha: How much is added, in standard deviations of the rows along each direction.
         n_random: Random directions, drawn from the covariance of the rows (so they are as long and as typical).
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: only some of the three are given, shapes do not fit, or the readout does not vary.
@@ -115,7 +115,7 @@ def same_layer_tautology(
         >>> round(demo.concept_probe, 3), bool(np.allclose(demo.random_probe, 3)), demo.pvalue < 0.05
         (3.0, True, True)
     """
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     planted = hidden is None
     if hidden is None or direction is None or readout is None:
         if not (hidden is None and direction is None and readout is None):
@@ -148,7 +148,7 @@ def same_layer_tautology(
     random = np.array([shifts(v) for v in weights.to(stream.device) @ centred])
     reached = int((np.abs(random[:, 1]) >= abs(concept[1])).sum())
     provenance = Provenance(
-        "planted" if planted else "measured", seed=rng, settings={"alpha": alpha, "n_random": n_random}
+        "planted" if planted else "measured", seed=seed, settings={"alpha": alpha, "n_random": n_random}
     )
     return SameLayerTautology(
         concept_probe=concept[0],
@@ -161,12 +161,12 @@ def same_layer_tautology(
     )
 
 
-def _planted_model(rng: np.random.Generator) -> tuple[Tensor, Tensor, Readout]:
+def _planted_model(generator: np.random.Generator) -> tuple[Tensor, Tensor, Readout]:
     """A stream of 128 dimensions and a random residual block after it; the output reads one direction of the stream."""
     d = 128
 
     def draw(*shape: int) -> Tensor:
-        return torch.as_tensor(rng.standard_normal(shape))
+        return torch.as_tensor(generator.standard_normal(shape))
 
     hidden = draw(200, d) * torch.arange(1, d + 1) ** -0.25
     concept = draw(d)

@@ -7,7 +7,7 @@ import numpy as np
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import FloatArray, Layer
-from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation._validation import as_generator, as_matrix
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.pitfalls.demonstration import BLUE, GREY, ORANGE, Demonstration, axes_or_new, origin
 
@@ -67,7 +67,7 @@ def shared_baseline(
     layer: Layer | None = None,
     label: str | None = None,
     n_draws: int = 500,
-    rng: int = 0,
+    seed: int = 0,
 ) -> SharedBaseline:
     """Cosine of (mean A - mean 0) and (mean B - mean 0) where A, B and 0 are random rows of one class.
 
@@ -79,7 +79,7 @@ def shared_baseline(
         layer: Which layer of the activations.
         label: Which class; None takes the largest.
         n_draws: Deals.
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: fewer than 40 rows of that class, or an unknown layer.
@@ -89,7 +89,7 @@ def shared_baseline(
         >>> round(float(demo.shared.mean()), 1), abs(round(float(demo.disjoint.mean()), 1))
         (0.5, 0.0)
     """
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     x: FloatArray | None = None
     if activations is not None:
         chosen = activations.layers[len(activations.layers) // 2] if layer is None else layer
@@ -109,7 +109,7 @@ def shared_baseline(
         shared.append(_cosine(a - zero, b - zero))
         disjoint.append(_cosine(a - zero, b - other))
     settings = {"n_draws": n_draws, "layer": layer, "label": label}
-    return SharedBaseline(np.array(shared), np.array(disjoint), size, origin(activations, rng, settings))
+    return SharedBaseline(np.array(shared), np.array(disjoint), size, origin(activations, seed, settings))
 
 
 def _cosine(a: FloatArray, b: FloatArray) -> float:

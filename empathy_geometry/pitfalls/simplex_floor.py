@@ -9,7 +9,7 @@ import numpy as np
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
-from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation._validation import as_generator, as_matrix
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.probes import Probe
@@ -148,7 +148,7 @@ def simplex_floor(
     neutral: str | None = None,
     layer: Layer | None = None,
     n_draws: int = 5,
-    rng: int = 0,
+    seed: int = 0,
 ) -> SimplexFloor:
     """One-vs-rest cosines of random labels and of classes, beside quantities that mean something.
 
@@ -158,7 +158,7 @@ def simplex_floor(
         neutral: Class that the concepts are differences from, for the disattenuated cosine.
         layer: Which layer of the activations.
         n_draws: Random labelings (and planted data sets) to average one-vs-rest cosines over.
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: fewer than three classes, or an unknown class or layer.
@@ -171,12 +171,12 @@ def simplex_floor(
         >>> ab[-1].truth, ab[-1].one_vs_rest < -0.5, abs(ab[-1].disattenuated.value - 0.9) < 0.1
         (0.9, True, True)
     """
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     settings = {"classes": classes, "neutral": neutral, "layer": layer, "n_draws": n_draws}
     if activations is None:
         floors = tuple(_planted_floor(k, n_draws, generator) for k in (3, 4, 5, 8))
         pairs = [p for c in (-0.5, 0.0, 0.5, 0.9) for p in _planted_pairs(c, n_draws, generator)]
-        return SimplexFloor(floors, tuple(pairs), origin(None, rng, settings))
+        return SimplexFloor(floors, tuple(pairs), origin(None, seed, settings))
     chosen = activations.layers[len(activations.layers) // 2] if layer is None else layer
     names = [c for c in np.unique(activations.labels).tolist() if c != neutral] if classes is None else list(classes)
     if len(names) < 3:
@@ -204,26 +204,26 @@ def simplex_floor(
         inside = np.isin(codes, (i, j))
         distance = crossnobis(x[inside], codes[inside] == i, groups=groups[inside])
         pairs.append(PairSimilarity((names[i], names[j]), None, float(cosines[i, j]), value, distance))
-    return SimplexFloor((floor,), tuple(pairs), origin(activations, rng, settings))
+    return SimplexFloor((floor,), tuple(pairs), origin(activations, seed, settings))
 
 
-def _planted_floor(n_classes: int, n_draws: int, rng: np.random.Generator) -> Floor:
+def _planted_floor(n_classes: int, n_draws: int, generator: np.random.Generator) -> Floor:
     means = []
     for _ in range(n_draws):
-        x = rng.standard_normal((_SCENARIOS * n_classes, _D_MODEL))
+        x = generator.standard_normal((_SCENARIOS * n_classes, _D_MODEL))
         means.append(_mean_off_diagonal(_cosines(x, np.tile(np.arange(n_classes), _SCENARIOS), n_classes)))
     return Floor(n_classes, float(np.mean(means)), -1 / (n_classes - 1))
 
 
-def _planted_pairs(cosine: float, n_draws: int, rng: np.random.Generator) -> list[PairSimilarity]:
+def _planted_pairs(cosine: float, n_draws: int, generator: np.random.Generator) -> list[PairSimilarity]:
     """Concepts a and b of length 2 at an angle, c of length 5 orthogonal to both, and neutral texts, in scenarios."""
     e = np.eye(_D_MODEL)
     concepts = np.stack([2 * e[0], 2 * (cosine * e[0] + np.sqrt(1 - cosine**2) * e[1]), 5 * e[2], np.zeros(_D_MODEL)])
     codes, groups = np.tile(np.arange(4), _SCENARIOS), np.repeat(np.arange(_SCENARIOS), 4)
     cosines = np.zeros((3, 3))
     for _ in range(n_draws):
-        topic = _NOISE * rng.standard_normal((_SCENARIOS, _D_MODEL))
-        x = topic[groups] + _NOISE * rng.standard_normal((len(codes), _D_MODEL)) + concepts[codes]
+        topic = _NOISE * generator.standard_normal((_SCENARIOS, _D_MODEL))
+        x = topic[groups] + _NOISE * generator.standard_normal((len(codes), _D_MODEL)) + concepts[codes]
         cosines += _cosines(x[codes < 3], codes[codes < 3], 3) / n_draws
     pairs = []
     for i, j, truth in ((0, 1, cosine), (0, 2, 0.0)):

@@ -9,7 +9,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.erasers import ErasedProbe, leace
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
-from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation._validation import as_generator, as_matrix
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.pitfalls.demonstration import BLUE, GREY, ORANGE, Demonstration, axes_or_new, origin
@@ -75,7 +75,7 @@ def ungrouped_folds(
     negative: str | None = None,
     layer: Layer | None = None,
     n_draws: int = 5,
-    rng: int = 0,
+    seed: int = 0,
 ) -> UngroupedFolds:
     """Random labels and an erased concept, evaluated with and without leaks.
 
@@ -90,7 +90,7 @@ def ungrouped_folds(
         negative: The neutral class; needed with activations.
         layer: Which layer of the activations.
         n_draws: Random labelings (and random folds).
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: activations without class names, an unknown layer, or too few scenarios with both classes.
@@ -100,7 +100,7 @@ def ungrouped_folds(
         >>> [round(float(w.mean()), 1) for w in demo.wrong], [round(float(r[-1]), 1) for r in demo.right[2:]]
         ([0.0, 1.0, 0.0], [0.5])
     """
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     if activations is None:
         n = 60
         groups, concept = np.repeat(np.arange(n), 2), np.tile([0, 1], n)
@@ -113,20 +113,20 @@ def ungrouped_folds(
     wrong: list[list[float]] = [[], [], []]
     right: list[list[float]] = [[], [], []]
     for _ in range(n_draws):
-        seed = int(generator.integers(2**31))
+        folds = int(generator.integers(2**31))
         flips = generator.integers(0, 2, int(groups.max()) + 1)
         within = (concept + flips[groups]) % 2
         constant = generator.permutation(np.arange(len(flips)) % 2)[groups]
         for i, y in enumerate((within, constant)):
-            wrong[i].append(float(cross_validate(probe, x, y, groups=None, seed=seed).auroc))
-            right[i].append(float(cross_validate(probe, x, y, groups=groups, seed=seed).auroc))
+            wrong[i].append(float(cross_validate(probe, x, y, groups=None, seed=folds).auroc))
+            right[i].append(float(cross_validate(probe, x, y, groups=groups, seed=folds).auroc))
         everywhere = leace(x, concept.astype(float))(x)
-        wrong[2].append(float(cross_validate(probe, everywhere, concept, groups=groups, seed=seed).auroc))
+        wrong[2].append(float(cross_validate(probe, everywhere, concept, groups=groups, seed=folds).auroc))
         inside = np.column_stack([x, concept, groups])
-        right[2].append(float(cross_validate(ErasedProbe(probe, 1), inside, concept, groups=groups, seed=seed).auroc))
+        right[2].append(float(cross_validate(ErasedProbe(probe, 1), inside, concept, groups=groups, seed=folds).auroc))
     settings = {"positive": positive, "negative": negative, "layer": layer, "n_draws": n_draws}
     leaky, clean = ((np.array(v[0]), np.array(v[1]), np.array(v[2])) for v in (wrong, right))
-    return UngroupedFolds(leaky, clean, origin(activations, rng, settings))
+    return UngroupedFolds(leaky, clean, origin(activations, seed, settings))
 
 
 def _pairs(

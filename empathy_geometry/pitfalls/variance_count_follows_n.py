@@ -7,10 +7,11 @@ import numpy as np
 
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.dimensionality import Rarefaction, rarefaction
 from empathy_geometry.dimensionality.ranks import components_for
+from empathy_geometry.dimensionality.rarefaction import Rarefaction, check_sizes, rarefy
+from empathy_geometry.dimensionality.spectrum import check_differences, gram
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.pitfalls.demonstration import BLUE, GREY, ORANGE, Demonstration, axes_or_new, origin
 
@@ -82,7 +83,7 @@ def variance_count_follows_n(
     negative: str | None = None,
     layer: Layer | None = None,
     n_draws: int = 10,
-    rng: int = 0,
+    seed: int = 0,
 ) -> VarianceCountFollowsN:
     """k(90 %) of paired differences against n, beside the corrected participation ratio.
 
@@ -93,7 +94,7 @@ def variance_count_follows_n(
         negative: The neutral class; needed with activations.
         layer: Which layer of the activations.
         n_draws: Random subsets averaged at each n.
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: activations without class names, an unknown layer, or too few scenarios.
@@ -103,7 +104,7 @@ def variance_count_follows_n(
         >>> demo.true_k90, demo.rarefaction.k90[0] < 10 < 30 < demo.rarefaction.at(50)["k90"] < 45
         (902, True)
     """
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     true_k90, true_ratio = None, None
     if activations is None:
         spectrum = 1 / np.arange(1, 2049)
@@ -118,6 +119,9 @@ def variance_count_follows_n(
             activations.layer(chosen), activations.labels, activations.groups, positive=positive, negative=negative
         )
         sizes = None
-    found = rarefaction(x, sizes, n_draws=n_draws, rng=generator)
+    differences = check_differences(x)
+    found = rarefy(
+        gram(differences), check_sizes(sizes, len(x)), center=False, n_draws=n_draws, seed=seed, generator=generator
+    )
     settings = {"n_draws": n_draws, "layer": layer, "positive": positive, "negative": negative}
-    return VarianceCountFollowsN(found, true_k90, true_ratio, origin(activations, rng, settings))
+    return VarianceCountFollowsN(found, true_k90, true_ratio, origin(activations, seed, settings))

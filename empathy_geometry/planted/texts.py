@@ -72,9 +72,9 @@ def planted_neutral_texts() -> tuple[str, ...]:
     return tuple(" ".join(_run(vocabulary.chains[-1], start, 20)) for start in (0, 5, 10))
 
 
-def _fillers(rng: np.random.Generator, n: int) -> list[str]:
+def _fillers(generator: np.random.Generator, n: int) -> list[str]:
     chains = planted_vocabulary().chains
-    return [str(rng.choice(chains[int(rng.integers(N_CHAINS))])) for _ in range(n)]
+    return [str(generator.choice(chains[int(generator.integers(N_CHAINS))])) for _ in range(n)]
 
 
 def _run(chain: tuple[str, ...], start: int, length: int) -> list[str]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from empathy_geometry.foundation._types import FloatArray, Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.plots.reading import alpha_axis, read_result
 from empathy_geometry.plots.style import BLUE, GREY, INK, axes_or_new, labels, legend, short, title
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD
@@ -27,7 +27,7 @@ def dose_response(
     threshold: float = DEFAULT_THRESHOLD,
     level: float = 0.95,
     n_resamples: int = 1000,
-    rng: Seed = 0,
+    seed: int = 0,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Readout against alpha: prompts or scenarios as faint lines, their mean with a band, and nulls beside.
@@ -42,13 +42,13 @@ def dose_response(
         threshold: Mean coherence below which text counts as broken.
         level: Coverage of the band at each alpha (bootstrap over prompts or scenarios).
         n_resamples: Resamples.
-        rng: Seed of the resampling.
+        seed: Seed of the resampling.
         ax: Axes to draw on; None makes a figure.
     """
     found = read_result(result, "SteeringSweep or DoseResponse", ("alphas",))
     ax = axes_or_new(ax)
     x, y, coherent = _read(found, threshold)
-    swept, generator = "parts" in found, as_rng(rng)
+    swept, generator = "parts" in found, as_generator(seed)
     if y.shape[1] > 1:
         means = [y[:, generator.integers(y.shape[1], size=y.shape[1])].mean(axis=1) for _ in range(n_resamples)]
         low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from empathy_geometry.evaluation.cross_validation import Evaluation
-from empathy_geometry.foundation._types import FloatArray, Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.plots.reading import read_estimate, read_result
 from empathy_geometry.plots.style import BLUE, CYCLE, INK, ORANGE, axes_or_new, labels, legend, short, title
 
@@ -22,7 +22,7 @@ def roc_curve(
     *,
     level: float = 0.95,
     n_resamples: int = 500,
-    rng: Seed = 0,
+    seed: int = 0,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """True against false positive rate of out-of-fold scores, beside the best text-only baseline and chance.
@@ -33,7 +33,7 @@ def roc_curve(
         evaluation: A held-out evaluation, or its JSON. With more than two classes, each is drawn against the rest.
         level: Coverage of the band at each false positive rate.
         n_resamples: Resamples of scenarios.
-        rng: Seed of the resampling.
+        seed: Seed of the resampling.
         ax: Axes to draw on; None makes a figure.
     """
     needed = ("scores", "labels", "groups", "classes", "auroc", "baseline_scores", "best_baseline", "baselines")
@@ -41,7 +41,7 @@ def roc_curve(
     ax = axes_or_new(ax, width=5.2, height=5.4)
     scores, groups = np.asarray(found["scores"], dtype=float), np.asarray(found["groups"])
     truth, classes = np.asarray(found["labels"]).astype(str), [str(c) for c in found["classes"]]
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     if scores.ndim == 1:
         positive = truth == classes[-1]
         _band(ax, scores, positive, groups, BLUE, level, n_resamples, generator)
@@ -85,12 +85,12 @@ def _band(
     colour: str,
     level: float,
     n_resamples: int,
-    rng: np.random.Generator,
+    generator: np.random.Generator,
 ) -> None:
     rows = [np.flatnonzero(groups == g) for g in np.unique(groups)]
     heights = []
     for _ in range(n_resamples):
-        drawn = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
+        drawn = np.concatenate([rows[i] for i in generator.integers(len(rows), size=len(rows))])
         if positive[drawn].any() and not positive[drawn].all():
             x, y = _curve(scores[drawn], positive[drawn])
             heights.append(np.interp(_GRID, x, y))

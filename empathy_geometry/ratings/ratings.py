@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from empathy_geometry.evaluation.bootstrap import cluster_bootstrap
-from empathy_geometry.foundation._types import FloatArray, IntArray, Seed
+from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation._validation import as_groups, check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.terminal import printable
@@ -58,7 +58,7 @@ class Ratings:
         over: Units = "prompts",
         level: float = 0.95,
         n_resamples: int = 1000,
-        rng: Seed = 0,
+        seed: int = 0,
     ) -> Estimate:
         """Krippendorff's alpha: 1 is perfect agreement, 0 what chance would give, below 0 systematic disagreement.
 
@@ -68,7 +68,7 @@ class Ratings:
                 independent), or "items".
             level: Coverage of the interval.
             n_resamples: Bootstrap resamples.
-            rng: Seed of the bootstrap.
+            seed: Seed of the bootstrap.
 
         Raises:
             ImportError: the package `krippendorff` is not installed.
@@ -103,7 +103,7 @@ class Ratings:
             return float(alpha(reliability_data=chosen, level_of_measurement=measurement))
 
         found = cluster_bootstrap(
-            statistic, groups=groups, n_resamples=n_resamples, level=level, rng=rng, progress=False
+            statistic, groups=groups, n_resamples=n_resamples, level=level, seed=seed, progress=False
         ).estimate
         return replace(found, method=f"Krippendorff's alpha, {measurement}, BCa bootstrap over {over}")
 
@@ -113,7 +113,7 @@ class Ratings:
         *,
         level: float = 0.95,
         n_resamples: int = 1000,
-        rng: Seed = 0,
+        seed: int = 0,
     ) -> dict[str, Estimate]:
         """Spearman correlation of the mean ratings with what the geometry says of the same texts.
 
@@ -124,7 +124,7 @@ class Ratings:
                 parts, for a sweep).
             level: Coverage of the intervals.
             n_resamples: Bootstrap resamples of prompts.
-            rng: Seed of the bootstrap.
+            seed: Seed of the bootstrap.
 
         Raises:
             ValueError: an unknown measure, one that is constant, or fewer than three prompts.
@@ -150,7 +150,7 @@ class Ratings:
                 groups=groups,
                 n_resamples=n_resamples,
                 level=level,
-                rng=rng,
+                seed=seed,
                 progress=False,
             ).estimate
             found[name] = replace(estimate, method="Spearman, BCa bootstrap over prompts")

@@ -103,7 +103,7 @@ def sae_agreement(
         second.check_fits(acts.d_model, (at, acts.site))
     acts = acts.where(label=[positive, negative])
     stream = acts.layer(at).float()
-    empty = untrained(own, l0=_l0(own, stream), center=stream.mean(dim=0), rng=seed)
+    empty = untrained(own, l0=_l0(own, stream), center=stream.mean(dim=0), seed=seed)
     encoded = pooled_features(
         [own, empty, *([] if second is None else [second])], acts, layer=at, model=model, progress=progress
     )
@@ -122,7 +122,7 @@ def sae_agreement(
     controls = {
         name: agreement_with_concept(data(features, of), **options | {"n_draws": min(n_draws, _CONTROL_DRAWS)})
         for name, features, of in (
-            ("random decoder", encoded[0], random_decoder(own, rng=seed)),
+            ("random decoder", encoded[0], random_decoder(own, seed=seed)),
             ("untrained", encoded[1], empty),
         )
     }
@@ -157,7 +157,7 @@ def sae_agreement(
             is_positive,
             group,
             untrained=encoded[1].values.double().numpy(),
-            rng=seed,
+            seed=seed,
         ),
         verdict=verdict,
         reason=reason,
@@ -281,7 +281,7 @@ def _stability(
     live = tuple(e.quality.frequency.numpy() > 0 for e in (encoded[0], encoded[2]))
     # The most often selected features, which carry the headline.
     selected = [i for i, _ in agreement.selected]
-    return feature_stability(own, second, live=(live[0], live[1]), rows=rows, selected=selected, rng=seed)
+    return feature_stability(own, second, live=(live[0], live[1]), rows=rows, selected=selected, seed=seed)
 
 
 def _notes(sae: SparseAutoencoder, acts: Activations, features: PooledFeatures, paired: bool) -> tuple[str, ...]:

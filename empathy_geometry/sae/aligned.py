@@ -71,6 +71,7 @@ def aligned_agreement(
         rank=subspace.rank,
         d_model=sae.d_model,
         selected=tuple((int(i), 1.0) for i in order[:k]),
+        seed=seed,
     )
 
 
@@ -79,12 +80,12 @@ def _closest(decoder: FloatArray, basis: FloatArray, k: int) -> np.ndarray:
     return strongest(((decoder @ basis.T) ** 2).sum(axis=1) / lengths**2, k)
 
 
-def _random(basis: FloatArray, d_sae: int, k: int, rng: np.random.Generator) -> float:
+def _random(basis: FloatArray, d_sae: int, k: int, generator: np.random.Generator) -> float:
     """The k closest of d_sae isotropic directions; drawn in parts, only the closest of each part are kept."""
     d_model = basis.shape[1]
     kept = np.empty((0, d_model))
     at_once = max(k, _COSINES_AT_ONCE // d_model)
     for start in range(0, d_sae, at_once):
-        drawn = np.concatenate([kept, rng.standard_normal((min(at_once, d_sae - start), d_model))])
+        drawn = np.concatenate([kept, generator.standard_normal((min(at_once, d_sae - start), d_model))])
         kept = drawn[_closest(drawn, basis, k)]
     return float(captured(kept, basis))

@@ -21,14 +21,14 @@ class Half:
     judge: IntArray
 
 
-def halves(positive: BoolArray, groups: IntArray, *, n_splits: int, rng: np.random.Generator) -> list[Half]:
+def halves(positive: BoolArray, groups: IntArray, *, n_splits: int, generator: np.random.Generator) -> list[Half]:
     """Both ways round of random splits of the scenarios into halves.
 
     Scenarios of one class are split class by class, so that each half has both.
 
     Example:
         >>> y = np.array([True, False, True, False])
-        >>> found = halves(y, np.array([0, 0, 1, 1]), n_splits=1, rng=np.random.default_rng(0))
+        >>> found = halves(y, np.array([0, 0, 1, 1]), n_splits=1, generator=np.random.default_rng(0))
         >>> len(found), sorted(found[0].select.tolist() + found[0].judge.tolist())
         (2, [0, 1, 2, 3])
     """
@@ -37,7 +37,7 @@ def halves(positive: BoolArray, groups: IntArray, *, n_splits: int, rng: np.rand
     kinds = [np.flatnonzero(kind) for kind in (has[0] & has[1], has[0] & ~has[1], ~has[0] & has[1])]
     found = []
     for _ in range(n_splits):
-        first = np.concatenate([rng.permutation(kind)[: len(kind) // 2] for kind in kinds])
+        first = np.concatenate([generator.permutation(kind)[: len(kind) // 2] for kind in kinds])
         chosen = np.isin(groups, first)
         one, other = np.flatnonzero(chosen), np.flatnonzero(~chosen)
         found += [Half(one, other), Half(other, one)]

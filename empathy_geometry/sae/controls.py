@@ -4,13 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from empathy_geometry.foundation._types import Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
 from empathy_geometry.sae.row_normalisation import RowStatistics, statistics_of, with_statistics
 
 
-def random_decoder(sae: SparseAutoencoder, *, rng: Seed = 0) -> SparseAutoencoder:
+def random_decoder(sae: SparseAutoencoder, *, seed: int = 0) -> SparseAutoencoder:
     """The SAE with every decoder column pointing anywhere, at its length; what fires when stays as it is.
 
     Example:
@@ -18,7 +17,7 @@ def random_decoder(sae: SparseAutoencoder, *, rng: Seed = 0) -> SparseAutoencode
         >>> random_decoder(toy).decoder.norm(dim=1).round(decimals=3).tolist()
         [3.0, 3.0, 3.0, 3.0]
     """
-    decoder = _random_like(sae.decoder, rng)
+    decoder = _random_like(sae.decoder, seed)
     mean = _decoded_zero(sae)
 
     def decode(features: Tensor) -> Tensor:
@@ -39,7 +38,7 @@ def random_decoder(sae: SparseAutoencoder, *, rng: Seed = 0) -> SparseAutoencode
 
 
 def untrained(
-    sae: SparseAutoencoder, *, l0: float, center: Float[Tensor, " d_model"], rng: Seed = 0
+    sae: SparseAutoencoder, *, l0: float, center: Float[Tensor, " d_model"], seed: int = 0
 ) -> SparseAutoencoder:
     """A random dictionary of the same size that fires as often as the SAE does.
 
@@ -50,14 +49,14 @@ def untrained(
         sae: Whose sizes to take.
         l0: Features that fire on a token.
         center: What is subtracted from rows, such as their mean.
-        rng: Seed or generator.
+        seed: Seed.
 
     Example:
         >>> toy = SparseAutoencoder(torch.eye(4), lambda x: x.relu(), lambda f: f)
         >>> int((untrained(toy, l0=2, center=torch.zeros(4)).encode(torch.ones(1, 4)) > 0).sum()) <= 2
         True
     """
-    decoder = _random_like(sae.decoder, rng)
+    decoder = _random_like(sae.decoder, seed)
     unit = decoder / decoder.norm(dim=1, keepdim=True).clamp(min=1e-12)
     k = min(sae.d_sae, max(1, round(l0)))
     middle = center.detach().float().cpu()
@@ -79,9 +78,9 @@ def untrained(
     )
 
 
-def _random_like(decoder: Tensor, rng: Seed) -> Tensor:
+def _random_like(decoder: Tensor, seed: int) -> Tensor:
     # A stream of its own: planted data of the same seed may have drawn its directions alike.
-    (own,) = as_rng(rng).spawn(1)
+    (own,) = as_generator(seed).spawn(1)
     drawn = torch.as_tensor(own.standard_normal(tuple(decoder.shape)), dtype=torch.float32)
     scaled: Tensor = drawn / drawn.norm(dim=1, keepdim=True) * decoder.norm(dim=1, keepdim=True)
     return scaled

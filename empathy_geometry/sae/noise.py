@@ -26,7 +26,7 @@ def noise_captured(data: AgreementData, parts: list[Half], chosen: IntArray, *, 
         data.positive[:, None], data.rows[data.positive].mean(axis=0), data.rows[~data.positive].mean(axis=0)
     )
     (rng,) = np.random.default_rng(seed).spawn(1)
-    labels = label_permutations(data.positive.astype(int), groups=data.groups).draw(_DRAWS, rng=rng) == 1
+    labels = label_permutations(data.positive.astype(int), groups=data.groups).draw(_DRAWS, generator=rng) == 1
     found = [
         captured(data.decoder[rows], mean_difference_basis(residual[half.judge], label[half.judge]))
         for label in labels

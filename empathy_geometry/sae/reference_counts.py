@@ -8,8 +8,8 @@ from sklearn.cluster import KMeans
 
 from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouette
 from empathy_geometry.evaluation.nulls import NullTest, label_null
-from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, Seed
-from empathy_geometry.foundation._validation import as_rng
+from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray
+from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.estimate import Estimate
 
 COUNTED_ABOVE = 0.01
@@ -38,6 +38,7 @@ class ReferenceCounts:
         adjusted_rand: Of those clusters against the classes; 0 by chance.
         purity_null: Purity under labels shuffled within scenarios.
         note: Why these numbers do not say much.
+        seed: Of k-means and shuffles.
     """
 
     features: int
@@ -51,6 +52,7 @@ class ReferenceCounts:
     adjusted_rand: Estimate
     purity_null: NullTest
     note: str = NOTE
+    seed: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
@@ -69,7 +71,7 @@ def reference_counts(
     untrained: FloatArray | None = None,
     most_clusters: int = 8,
     n_permutations: int = 199,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> ReferenceCounts:
     """Count features and components, and cluster the feature activations by k-means.
 
@@ -81,11 +83,11 @@ def reference_counts(
         untrained: Feature activations of an untrained dictionary.
         most_clusters: Numbers of clusters from 2 to this one compete by their silhouette.
         n_permutations: Of the null of the purity.
-        rng: Of k-means and shuffles.
+        seed: Of k-means and shuffles.
 
     Source: Santarcangelo (2026) for the quantities.
     """
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     concept = rows[positive] - rows[positive].mean(axis=0)
     variance = np.linalg.svd(concept, compute_uv=False) ** 2
     components = int(np.searchsorted(np.cumsum(variance) / variance.sum(), 0.9 - 1e-12) + 1)
@@ -102,7 +104,7 @@ def reference_counts(
         classes,
         groups=groups,
         n_permutations=n_permutations,
-        rng=generator,
+        seed=int(generator.integers(2**31)),
     )
     return ReferenceCounts(
         features=counted,
@@ -115,6 +117,7 @@ def reference_counts(
         purity=purity(labels, classes, groups=groups),
         adjusted_rand=adjusted_rand(labels, classes, groups=groups),
         purity_null=null,
+        seed=seed,
     )
 
 

@@ -78,11 +78,13 @@ class SparseProbing:
         sparse: Evaluation by k.
         dense: Evaluation of the dense probe on the activations themselves, with its text-only baselines.
         shortfall: AUROC of the dense probe minus that of the k-sparse one, paired, by k.
+        seed: Of the folds.
     """
 
     sparse: Mapping[int, Evaluation]
     dense: Evaluation
     shortfall: Mapping[int, Estimate]
+    seed: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The estimates, ready for JSON."""
@@ -90,6 +92,7 @@ class SparseProbing:
             "sparse": {str(k): e.auroc.to_dict() for k, e in self.sparse.items()},
             "dense": self.dense.auroc.to_dict(),
             "shortfall": {str(k): e.to_dict() for k, e in self.shortfall.items()},
+            "seed": self.seed,
             "best_baseline": self.dense.best_baseline,
             "baselines": {name: e.to_dict() for name, e in self.dense.baselines.items()},
         }
@@ -155,4 +158,4 @@ def sparse_probing(
             inflation=dense.variance_inflation,
             baseline_inflation={f"the {k}-sparse probe": sparse[k].variance_inflation},
         )[f"the {k}-sparse probe"]
-    return SparseProbing(sparse, dense, shortfall)
+    return SparseProbing(sparse, dense, shortfall, seed)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, IntArray, Seed
-from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, IntArray
+from empathy_geometry.foundation._validation import as_generator, as_matrix
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
 
@@ -28,6 +28,7 @@ class FeatureStability:
         nulls: Mean cosine and share where the second decoder is random, by null: "isotropic", or "covariance".
         selected: Cosine of each feature asked about with its match; 0 where it has none.
         n: Features matched on each side.
+        seed: Of the random decoders.
     """
 
     cosines: FloatArray
@@ -38,6 +39,7 @@ class FeatureStability:
     nulls: Mapping[str, tuple[float, float]]
     selected: Mapping[int, float]
     n: tuple[int, int]
+    seed: int | None = None
 
     @property
     def selected_share(self) -> float | None:
@@ -69,7 +71,7 @@ def feature_stability(
     rows: ArrayLike | None = None,
     selected: Sequence[int] = (),
     threshold: float = 0.7,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> FeatureStability:
     """Match the features of two SAEs so that the sum of the cosines of their decoder columns is largest.
 
@@ -80,7 +82,7 @@ def feature_stability(
         rows: Activations, [n, d_model], for the null "covariance": directions that activations vary along.
         selected: Features of the first to report one by one.
         threshold: Cosine from which a pair counts as the same feature.
-        rng: Of the random decoders.
+        seed: Of the random decoders.
 
     Raises:
         ValueError: widths differ, a side has no features, or more than 8,192 to match (the time grows with the cube).
@@ -106,7 +108,7 @@ def feature_stability(
     a, b = (_unit(s.decoder.double().numpy()[i]) for s, i in zip((first, second), indices, strict=True))
     own, cosines = _match(a, b)
     # A stream of its own: data of the same seed may have drawn its directions alike.
-    (generator,) = as_rng(rng).spawn(1)
+    (generator,) = as_generator(seed).spawn(1)
     drawn = {"isotropic": generator.standard_normal(b.shape)}
     if rows is not None:
         sample = as_matrix(rows, "rows", d_model=first.d_model)
@@ -127,6 +129,7 @@ def feature_stability(
         nulls=nulls,
         selected={int(i): float(of.get(int(i), 0.0)) for i in selected},
         n=(len(a), len(b)),
+        seed=seed,
     )
 
 

@@ -61,6 +61,7 @@ class SubspaceAgreement:
     rank: int
     d_model: int
     selected: tuple[tuple[int, float], ...]
+    seed: int | None = None
 
     @property
     def pvalue(self) -> float:
@@ -132,7 +133,7 @@ def agreement_with_concept(
     if live == 0:
         raise ValueError("no feature fires on these texts; is this an SAE of another layer or another model?")
     (rng,) = np.random.default_rng(seed).spawn(1)
-    parts = halves(data.positive, data.groups, n_splits=n_splits, rng=rng)
+    parts = halves(data.positive, data.groups, n_splits=n_splits, generator=rng)
     k = min(n_features, live, max(1, data.decoder.shape[1] // 4))
 
     def bases_of(of: list[Half]) -> list[FloatArray]:
@@ -189,6 +190,7 @@ def agreement_with_concept(
         rank=true_rank,
         d_model=d_model,
         selected=tuple((int(i), float(counts[i])) for i in np.argsort(-counts, kind="stable")[:k]),
+        seed=seed,
     )
 
 
@@ -215,7 +217,7 @@ def _nulls(
     chosen: IntArray,
     bases: list[FloatArray],
     n_draws: int,
-    rng: np.random.Generator,
+    generator: np.random.Generator,
 ) -> dict[str, FloatArray]:
     """Every null replaces the decoder columns by others, the same in all splits, as the selected ones mostly are."""
     used, where = np.unique(chosen, return_inverse=True)
@@ -224,14 +226,14 @@ def _nulls(
     twins = _frequency_twins(data.frequency, used)
 
     def isotropic() -> FloatArray:
-        return rng.standard_normal((len(used), d_model))
+        return generator.standard_normal((len(used), d_model))
 
     def covariance() -> FloatArray:
-        drawn: FloatArray = rng.standard_normal((len(used), len(centred))) @ centred
+        drawn: FloatArray = generator.standard_normal((len(used), len(centred))) @ centred
         return drawn
 
     def frequency() -> FloatArray:
-        found: FloatArray = data.decoder[_distinct(twins, rng)]
+        found: FloatArray = data.decoder[_distinct(twins, generator)]
         return found
 
     replacements: dict[str, Callable[[], FloatArray]] = {
@@ -243,7 +245,7 @@ def _nulls(
         name: np.array([_mean_captured(draw(), where, bases) for _ in range(n_draws)])
         for name, draw in replacements.items()
     }
-    labels = label_permutations(data.positive.astype(int), groups=data.groups).draw(n_draws, rng=rng) == 1
+    labels = label_permutations(data.positive.astype(int), groups=data.groups).draw(n_draws, generator=generator) == 1
     k = chosen.shape[1]
     shuffled = np.zeros(n_draws)
     for half, basis in zip(parts, bases, strict=True):
@@ -264,13 +266,13 @@ def _frequency_twins(frequency: FloatArray, used: IntArray) -> list[IntArray]:
     return found
 
 
-def _distinct(candidates: list[IntArray], rng: np.random.Generator) -> IntArray:
+def _distinct(candidates: list[IntArray], generator: np.random.Generator) -> IntArray:
     """One candidate for each, different ones as far as there are enough."""
     taken: set[int] = set()
     result = []
     for options in candidates:
         free = [i for i in options.tolist() if i not in taken] or options.tolist()
-        result.append(int(free[int(rng.integers(len(free)))]))
+        result.append(int(free[int(generator.integers(len(free)))]))
         taken.add(result[-1])
     return np.array(result)
 

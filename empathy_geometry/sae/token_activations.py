@@ -45,6 +45,7 @@ class TokenActivations:
         model: Identity of the model; empty for planted data.
         texts: SHA-256 of each set, by name.
         n_massive: How many tokens were left out as massive, the first token of each text not counted.
+        seed: Of the choice of texts.
     """
 
     values: Float[Tensor, "n_tokens d_model"]
@@ -56,6 +57,7 @@ class TokenActivations:
     model: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     n_massive: int = 0
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or len(self.values) != len(self.text):
@@ -162,6 +164,7 @@ def token_activations(
         identity,
         chosen.names,
         int(massive.sum()),
+        seed,
     )
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
-from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray
+from empathy_geometry.foundation._validation import as_generator, as_matrix
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.subspaces import Subspace
 
@@ -31,6 +31,7 @@ class PrincipalAngles:
         rank_a: Rank of the first subspace.
         rank_b: Rank of the second.
         d_model: Width.
+        seed: Of the random subspaces.
     """
 
     angles: tuple[float, ...]
@@ -41,6 +42,7 @@ class PrincipalAngles:
     rank_a: int
     rank_b: int
     d_model: int
+    seed: int | None = None
 
     @printable
     def __str__(self) -> str:
@@ -71,7 +73,7 @@ def principal_angles(
     *,
     rows: ArrayLike | None = None,
     n_draws: int = 999,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> PrincipalAngles:
     """Principal angles between two subspaces with a test against unrelated ones.
 
@@ -82,7 +84,7 @@ def principal_angles(
             covariance, N(0, S): activations vary along few directions, in which any two concepts meet more often than
             isotropy says. Without, the null is isotropic, whose mean overlap is max(rank) / d_model.
         n_draws: Random subspaces (in place of b).
-        rng: Seed or generator.
+        seed: Seed.
 
     Raises:
         ValueError: widths differ, or the rows cannot span as many dimensions.
@@ -101,7 +103,7 @@ def principal_angles(
     angles = first.principal_angles(second).double().numpy()
     overlap = float((np.cos(angles) ** 2).mean())
     basis = first.basis.double().numpy()
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     sample = None
     if rows is not None:
         sample = as_matrix(rows, "rows", d_model=first.d_model)
@@ -118,13 +120,14 @@ def principal_angles(
         rank_a=first.rank,
         rank_b=second.rank,
         d_model=first.d_model,
+        seed=seed,
     )
 
 
-def _random_overlap(basis: FloatArray, rank: int, sample: FloatArray | None, rng: np.random.Generator) -> float:
+def _random_overlap(basis: FloatArray, rank: int, sample: FloatArray | None, generator: np.random.Generator) -> float:
     if sample is None:
-        vectors = rng.standard_normal((basis.shape[1], rank))
+        vectors = generator.standard_normal((basis.shape[1], rank))
     else:
-        vectors = sample.T @ rng.standard_normal((len(sample), rank))
+        vectors = sample.T @ generator.standard_normal((len(sample), rank))
     orthonormal = np.linalg.qr(vectors)[0]
     return float(((basis @ orthonormal) ** 2).sum() / min(len(basis), rank))

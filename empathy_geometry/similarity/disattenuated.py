@@ -7,8 +7,8 @@ import numpy as np
 
 from empathy_geometry.activations.pairing import rows_of_classes
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, Seed
-from empathy_geometry.foundation._validation import as_matrix, as_rng, shared_names
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer
+from empathy_geometry.foundation._validation import as_generator, as_matrix, shared_names
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 from empathy_geometry.foundation.terminal import printable
@@ -34,6 +34,7 @@ class DisattenuatedCosine:
             direction to compare.
         reliability_b: The same for b.
         notes: What a reader must know about this estimate.
+        seed: Of the jackknife's blocks.
     """
 
     value: Estimate | None
@@ -42,6 +43,7 @@ class DisattenuatedCosine:
     reliability_a: Estimate
     reliability_b: Estimate
     notes: tuple[str, ...]
+    seed: int | None = None
 
     @property
     def exceeds_one(self) -> bool:
@@ -85,7 +87,7 @@ def disattenuated_cosine(
     baseline: ArrayLike | None = None,
     groups_baseline: LabelsLike | None = None,
     level: float = 0.95,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> DisattenuatedCosine:
     """Cosine between the mean differences of two concepts, with the noise of the means taken out.
 
@@ -101,7 +103,7 @@ def disattenuated_cosine(
         baseline: Rows that both concepts are compared with, [m, d_model].
         groups_baseline: Scenario of each baseline row.
         level: Coverage of the intervals (a jackknife over scenarios).
-        rng: Seed or generator, for the jackknife's blocks where there are more than 50 scenarios.
+        seed: Seed, for the jackknife's blocks where there are more than 50 scenarios.
 
     Raises:
         ValueError: widths differ, a set has fewer than two scenarios, or there are fewer than six scenarios in all.
@@ -135,7 +137,7 @@ def disattenuated_cosine(
     n_groups = int(groups.max()) + 1
     if n_groups < 6:
         raise ValueError(f"an interval needs at least 6 scenarios, got {n_groups}")
-    return _measure(rows @ rows.T, classes, groups, level, as_rng(rng))
+    return _measure(rows @ rows.T, classes, groups, level, seed)
 
 
 def disattenuated_cosine_of(
@@ -147,7 +149,7 @@ def disattenuated_cosine_of(
     layer: Layer,
     pos: int | None = None,
     level: float = 0.95,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> DisattenuatedCosine:
     """`disattenuated_cosine` of two classes against a shared neutral class at one layer.
 
@@ -159,7 +161,7 @@ def disattenuated_cosine_of(
         layer: One of the extracted layers.
         pos: Which vector of each text, where there are several.
         level: Coverage of the intervals.
-        rng: Seed or generator.
+        seed: Seed.
 
     Raises:
         ValueError: unknown layer or class.
@@ -176,13 +178,11 @@ def disattenuated_cosine_of(
         baseline=x[n],
         groups_baseline=groups[n],
         level=level,
-        rng=rng,
+        seed=seed,
     )
 
 
-def _measure(
-    g: FloatArray, classes: IntArray, groups: IntArray, level: float, rng: np.random.Generator
-) -> DisattenuatedCosine:
+def _measure(g: FloatArray, classes: IntArray, groups: IntArray, level: float, seed: int) -> DisattenuatedCosine:
     n_classes, n_groups = int(classes.max()) + 1, int(groups.max()) + 1
 
     def statistics(kept: np.ndarray) -> dict[str, float]:
@@ -202,7 +202,7 @@ def _measure(
         }
 
     found = statistics(np.ones(len(classes), dtype=bool))
-    left_out = [statistics(kept) for kept in without_blocks(groups, blocks_of(n_groups, _BLOCKS, rng))]
+    left_out = [statistics(kept) for kept in without_blocks(groups, blocks_of(n_groups, _BLOCKS, as_generator(seed)))]
 
     def estimate(name: str) -> Estimate:
         interval = jackknife_interval(found[name], [s[name] for s in left_out], level=level)
@@ -212,7 +212,7 @@ def _measure(
 
     a, b = estimate("reliability_a"), estimate("reliability_b")
     value = estimate("value") if np.isfinite(found["value"]) else None
-    return DisattenuatedCosine(value, found["cosine"], estimate("disjoint"), a, b, _notes(value, a, b))
+    return DisattenuatedCosine(value, found["cosine"], estimate("disjoint"), a, b, _notes(value, a, b), seed)
 
 
 def _differences(products: FloatArray) -> FloatArray:

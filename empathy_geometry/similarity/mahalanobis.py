@@ -2,8 +2,15 @@
 
 import numpy as np
 
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Seed
-from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_matrix, as_names, as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
+from empathy_geometry.foundation._validation import (
+    as_binary,
+    as_float_array,
+    as_generator,
+    as_groups,
+    as_matrix,
+    as_names,
+)
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 from empathy_geometry.foundation.whitening import shrinkage_of, whitened
@@ -23,7 +30,7 @@ def mahalanobis_cosine(
     labels: LabelsLike | None = None,
     shrinkage: float = 0.0,
     level: float = 0.95,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> Estimate:
     """w1' S w2 / sqrt(w1' S w1 * w2' S w2): how alike two read-out directions sort the texts.
 
@@ -40,7 +47,7 @@ def mahalanobis_cosine(
             merely because both separate the classes.
         shrinkage: Towards the plain cosine, S = (1 - s) S + s tr(S)/d I; for rows that the directions were fitted to.
         level: Coverage of the interval (a jackknife over groups on Fisher's z scale).
-        rng: Seed or generator, for the jackknife's blocks where there are more than 50 groups.
+        seed: Seed, for the jackknife's blocks where there are more than 50 groups.
 
     Raises:
         ValueError: widths differ, a projection is constant, fewer than six groups, or shrinkage outside [0, 1].
@@ -78,11 +85,11 @@ def mahalanobis_cosine(
     if not np.isfinite(value) or flat.any():
         raise ValueError("a projection is constant over the rows, so there is no cosine; look for constant activations")
     value = float(np.clip(value, -1, 1))
-    blocks = blocks_of(n_groups, _BLOCKS, as_rng(rng))
+    blocks = blocks_of(n_groups, _BLOCKS, as_generator(seed))
     z = np.arctanh(np.clip([correlation(np.isin(group, kept)) for kept in blocks], -1 + 1e-12, 1 - 1e-12))
     interval = jackknife_interval(float(np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))), z, level=level)
     low, high = (None, None) if interval is None else np.tanh(interval).tolist()
-    return Estimate(value, low, high, level, len(rows), n_groups, "jackknife over groups, Fisher's z")
+    return Estimate(value, low, high, level, len(rows), n_groups, "jackknife over groups, Fisher's z", seed=seed)
 
 
 def crossnobis(
@@ -92,7 +99,7 @@ def crossnobis(
     groups: LabelsLike | None,
     level: float = 0.95,
     n_splits: int = 5,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> Estimate:
     """Cross-validated squared Mahalanobis distance between two class means; 0 where they do not differ.
 
@@ -110,7 +117,7 @@ def crossnobis(
         groups: Scenario of each row; None, said by name, takes rows as independent.
         level: Coverage of the interval (a jackknife over 25 blocks of groups, everything estimated anew).
         n_splits: Folds.
-        rng: Seed or generator, for folds and blocks.
+        seed: Seed, for folds and blocks.
 
     Returns:
         The squared distance, unit: variance of the noise within classes.
@@ -137,7 +144,7 @@ def crossnobis(
         raise ValueError(
             f"a cross-validated distance needs two groups of each class and six in all, got {fewest} and {n_groups}"
         )
-    generator = as_rng(rng)
+    generator = as_generator(seed)
     folds = grouped_folds(classes, groups=group, n_splits=n_splits, seed=int(generator.integers(2**31)))
     fold = np.empty(len(rows), dtype=np.int64)
     for k, split in enumerate(folds):
@@ -163,7 +170,9 @@ def crossnobis(
     left_out = [distance(np.flatnonzero(np.isin(group, kept))) for kept in blocks]
     interval = jackknife_interval(value, left_out, level=level)
     low, high = (None, None) if interval is None else interval
-    return Estimate(value, low, high, level, len(rows), n_groups, f"{n_splits} folds; jackknife over groups; null 0")
+    return Estimate(
+        value, low, high, level, len(rows), n_groups, f"{n_splits} folds; jackknife over groups; null 0", seed=seed
+    )
 
 
 def _held_out_gap(

@@ -8,8 +8,8 @@ from scipy.stats import beta
 
 from empathy_geometry.dimensionality.participation import corrected_participation
 from empathy_geometry.dimensionality.spectrum import centred
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
-from empathy_geometry.foundation._validation import as_matrix, as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray
+from empathy_geometry.foundation._validation import as_generator, as_matrix
 from empathy_geometry.foundation.terminal import printable
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class RandomCosine:
         cosines: Of pairs of directions drawn from N(0, S), S the sample covariance of the rows; empty without rows.
             S of few rows is more concentrated than the truth, so these are somewhat too wide (see `sd`).
         participation_ratio: Of the rows, corrected; None without rows.
+        seed: Of the draws.
     """
 
     d_model: int
@@ -36,6 +37,7 @@ class RandomCosine:
     sd: float | None
     cosines: FloatArray
     participation_ratio: float | None
+    seed: int | None = None
 
     @property
     def empirical_95(self) -> float | None:
@@ -79,7 +81,7 @@ class RandomCosine:
 
 
 def random_cosine(
-    d_model: int | None = None, *, rows: ArrayLike | None = None, n_draws: int = 9999, rng: Seed = 0
+    d_model: int | None = None, *, rows: ArrayLike | None = None, n_draws: int = 9999, seed: int = 0
 ) -> RandomCosine:
     """What cosine to expect between unrelated directions.
 
@@ -90,7 +92,7 @@ def random_cosine(
         d_model: Width; not needed with rows.
         rows: Activations (any class), [n, d_model].
         n_draws: Pairs of directions drawn from the rows' covariance.
-        rng: Seed or generator.
+        seed: Seed.
 
     Raises:
         ValueError: neither width nor rows, widths that differ, fewer than six rows or rows that do not vary.
@@ -116,7 +118,7 @@ def random_cosine(
             raise ValueError("the rows do not vary, so they define no random directions")
         values = np.linalg.eigvalsh(g)
         scales = np.sqrt(np.clip(values, 0, None))
-        generator = as_rng(rng)
+        generator = as_generator(seed)
         first, second = (generator.standard_normal((n_draws, len(x))) * scales for _ in range(2))
         cosines = (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
         ratio = corrected_participation(x @ x.T, center=True)
@@ -125,4 +127,4 @@ def random_cosine(
     if d_model < 2:
         raise ValueError(f"d_model must be at least 2, got {d_model}")
     quantile = float(np.sqrt(beta.ppf(0.95, 0.5, (d_model - 1) / 2)))
-    return RandomCosine(d_model, float(1 / np.sqrt(d_model)), quantile, sd, cosines, ratio)
+    return RandomCosine(d_model, float(1 / np.sqrt(d_model)), quantile, sd, cosines, ratio, seed)

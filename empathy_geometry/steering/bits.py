@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma
 
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
-from empathy_geometry.foundation._validation import as_float_array, as_rng
+from empathy_geometry.foundation._types import ArrayLike, FloatArray
+from empathy_geometry.foundation._validation import as_float_array, as_generator
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import jackknife_interval
 from empathy_geometry.foundation.terminal import printable
@@ -56,7 +56,7 @@ def bandwidth_in_bits(
     n_neighbors: int = 3,
     n_permutations: int = 500,
     level: float = 0.95,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> BandwidthInBits:
     """Mutual information between alpha and the concept score of what was written, over the coherent alphas.
 
@@ -77,7 +77,7 @@ def bandwidth_in_bits(
         level: Coverage of the interval, a jackknife over prompts (a bootstrap repeats scores, and repeated scores
             look like information to any nearest-neighbour estimator); where no prompt confuses any two alphas, Fano's
             bound for the confusion that so many prompts cannot exclude.
-        rng: Seed of the order of equal scores and of the permutations.
+        seed: Seed of the order of equal scores and of the permutations.
 
     Raises:
         ValueError: fewer than two coherent alphas, or too few prompts.
@@ -94,13 +94,13 @@ def bandwidth_in_bits(
             f"add alphas inside that range"
         )
     found = bits_of(
-        sweep.concept[coherent], n_neighbors=n_neighbors, n_permutations=n_permutations, level=level, rng=rng
+        sweep.concept[coherent], n_neighbors=n_neighbors, n_permutations=n_permutations, level=level, seed=seed
     )
     return replace(found, alphas=tuple(float(a) for a in sweep.alphas[coherent]))
 
 
 def bits_of(
-    scores: ArrayLike, *, n_neighbors: int = 3, n_permutations: int = 500, level: float = 0.95, rng: Seed = 0
+    scores: ArrayLike, *, n_neighbors: int = 3, n_permutations: int = 500, level: float = 0.95, seed: int = 0
 ) -> BandwidthInBits:
     """`bandwidth_in_bits` for plain numbers: which row a score is from, told by the score.
 
@@ -109,7 +109,7 @@ def bits_of(
         n_neighbors: Of the estimator.
         n_permutations: Permutations within columns.
         level: Coverage of the interval.
-        rng: Seed.
+        seed: Seed.
 
     Raises:
         ValueError: fewer than two rows, or no more than n_neighbors + 1 columns.
@@ -128,20 +128,22 @@ def bits_of(
             f"n_neighbors={n_neighbors} needs at least {max(n_neighbors, 1) + 2} prompts, got {n_prompts}; "
             f"use more prompts or fewer neighbours"
         )
-    generator = as_rng(rng)
-    seed = int(generator.integers(2**31))
-    value = mutual_information(y, n_neighbors=n_neighbors, rng=seed)
-    left_out = [
-        mutual_information(np.delete(y, p, axis=1), n_neighbors=n_neighbors, rng=seed) for p in range(n_prompts)
-    ]
+    generator = as_generator(seed)
+    orders = int(generator.integers(2**31))
+
+    def with_same_orders(scores: FloatArray) -> float:
+        return mutual_information(scores, n_neighbors=n_neighbors, generator=np.random.default_rng(orders))
+
+    value = with_same_orders(y)
+    left_out = [with_same_orders(np.delete(y, p, axis=1)) for p in range(n_prompts)]
     null = np.array(
         [
-            mutual_information(generator.permuted(y, axis=0), n_neighbors=n_neighbors, rng=generator, n_orders=1)
+            mutual_information(generator.permuted(y, axis=0), n_neighbors=n_neighbors, generator=generator, n_orders=1)
             for _ in range(n_permutations)
         ]
     )
     # A statistic on the same footing as the null's: one order, not the mean over several.
-    observed = mutual_information(y, n_neighbors=n_neighbors, rng=generator, n_orders=1)
+    observed = mutual_information(y, n_neighbors=n_neighbors, generator=generator, n_orders=1)
     ceiling = float(np.log2(n_alphas))
     low, high = jackknife_interval(value, left_out, level=level) or (value, value)
     if value >= ceiling:
@@ -160,10 +162,13 @@ def bits_of(
         null_mean=float(null.mean()) if null.size else float("nan"),
         null_95=float(np.quantile(null, 0.95)) if null.size else float("nan"),
         pvalue=float((np.sum(null >= observed - 1e-12) + 1) / (n_permutations + 1)),
+        seed=seed,
     )
 
 
-def mutual_information(scores: FloatArray, *, n_neighbors: int = 3, rng: Seed = 0, n_orders: int = _ORDERS) -> float:
+def mutual_information(
+    scores: FloatArray, *, n_neighbors: int = 3, generator: np.random.Generator, n_orders: int = _ORDERS
+) -> float:
     """Bits between the row a score is from and the score, rows equally likely, [n_rows, n_columns].
 
     psi(N) + psi(k) - psi(N_x) - mean psi(m), with m the number of all scores as near as the k-th nearest of the same
@@ -175,7 +180,6 @@ def mutual_information(scores: FloatArray, *, n_neighbors: int = 3, rng: Seed = 
 
     Source: Ross (2014), PLoS ONE 9(2); Kraskov et al. (2004), Physical Review E 69.
     """
-    generator = as_rng(rng)
     n_rows = len(scores)
     spread = float(scores.std()) or 1.0
     ties = (1e-8 * spread * generator.random(scores.shape) for _ in range(n_orders))

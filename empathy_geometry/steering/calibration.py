@@ -9,8 +9,8 @@ import numpy as np
 
 from empathy_geometry.evaluation.bootstrap import cluster_bootstrap
 from empathy_geometry.evaluation.metrics import auroc
-from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, Seed
-from empathy_geometry.foundation._validation import as_rng, check_choice
+from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray
+from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
@@ -39,6 +39,7 @@ class Calibration:
         temperature: At which was sampled.
         max_new_tokens: Length of the continuations.
         shuffle: What was shuffled.
+        seed: Of sampling, shuffling and bootstrap.
     """
 
     threshold: Estimate
@@ -51,6 +52,7 @@ class Calibration:
     temperature: float
     max_new_tokens: int
     shuffle: Shuffle
+    seed: int | None = None
 
     def shares_below(self, threshold: float) -> tuple[float, float]:
         """Share of unsteered re-seeds and share of shuffled texts that a threshold calls broken."""
@@ -70,6 +72,7 @@ class Calibration:
             "temperature": self.temperature,
             "max_new_tokens": self.max_new_tokens,
             "shuffle": self.shuffle,
+            "seed": self.seed,
         }
 
     @printable
@@ -112,7 +115,7 @@ def calibrate_threshold(
     n: int = 2,
     n_resamples: int = 2000,
     level: float = 0.95,
-    rng: Seed = 0,
+    seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> Calibration:
     """Sample every prompt several times without steering, and see how coherent each sample is beside the others.
@@ -134,7 +137,7 @@ def calibrate_threshold(
         n: Length of n-grams, as in `coherence`.
         n_resamples: Bootstrap resamples of prompts.
         level: Coverage of the intervals.
-        rng: Seed of sampling, shuffling and bootstrap.
+        seed: Seed of sampling, shuffling and bootstrap.
         progress: Called with the number of texts written after each batch.
 
     Raises:
@@ -150,17 +153,16 @@ def calibrate_threshold(
         raise ValueError(f"temperature must be above 0, got {temperature}: greedy decoding has no re-seeds")
     if not 0 < quantile < 0.5:
         raise ValueError(f"quantile must lie between 0 and 0.5, got {quantile}; try 0.05")
-    generator = as_rng(rng)
     written = generate(
         model,
         [p for p in prompts for _ in range(n_reseeds)],
         max_new_tokens=max_new_tokens,
         chat=chat,
         temperature=temperature,
-        rng=generator,
+        seed=seed,
         progress=progress,
     )
-    broken, usable = _shuffled(model, written, shuffle, generator)
+    broken, usable = _shuffled(model, written, shuffle, np.random.default_rng([seed, 1]))
     sound_reading, broken_reading = read_continuations(model, written), read_continuations(model, broken)
     first, second = _ordered_pairs(len(prompts), n_reseeds)
     found: dict[str, Coherence] = {}
@@ -180,7 +182,7 @@ def calibrate_threshold(
         groups=groups,
         n_resamples=n_resamples,
         level=level,
-        rng=generator,
+        seed=seed,
         progress=False,
     )
     kept = usable[first]
@@ -207,6 +209,7 @@ def calibrate_threshold(
         temperature,
         max_new_tokens,
         shuffle,
+        seed,
     )
 
 

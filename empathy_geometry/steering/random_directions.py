@@ -7,7 +7,7 @@ import torch
 
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.evaluation.nulls import random_directions
+from empathy_geometry.evaluation.nulls import draw_directions
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.geometry.directions import ConceptDirection
 
@@ -43,9 +43,9 @@ def random_controls(
     )
     found = {}
     for i in range(n_each):
-        vector = random_directions(1, d_model=direction.d_model, rng=rng)[0]
+        vector = draw_directions(1, d_model=direction.d_model, generator=rng)[0]
         found[f"isotropic {i + 1}"] = _like(direction, vector.numpy(), "isotropic")
-    drawn = random_directions(n_each, like=activations.layer(layer), kind="covariance", rng=rng) if n_each else ()
+    drawn = draw_directions(n_each, like=activations.layer(layer), kind="covariance", generator=rng) if n_each else ()
     for i, vector in enumerate(drawn):
         found[f"covariance-matched {i + 1}"] = _like(direction, vector.numpy(), "covariance-matched")
     for i in range(n_each):

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 from scipy.stats import t as student
 
-from empathy_geometry.foundation._types import ArrayLike, FloatArray, Seed
-from empathy_geometry.foundation._validation import as_rng, check_choice
+from empathy_geometry.foundation._types import ArrayLike, FloatArray
+from empathy_geometry.foundation._validation import as_generator, check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.steering.interval_censored import check_grid, crossings, one_side
 from empathy_geometry.steering.sweep import SteeringSweep
@@ -36,7 +36,7 @@ def steering_range(
     method: RangeMethod = "isotonic",
     level: float = 0.95,
     n_resamples: int = 2000,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> Estimate:
     """The |alpha| at which coherence first falls below the threshold, on one side of zero.
 
@@ -55,7 +55,7 @@ def steering_range(
         method: See above.
         level: Coverage of the interval.
         n_resamples: Bootstrap resamples that decide whether the interval is open above.
-        rng: Seed of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
         The estimate in the sweep's units of alpha, positive for both signs. Its upper end is infinite where the
@@ -74,7 +74,7 @@ def steering_range(
     if method == "turnbull":
         return crossings(sweep, alphas=alphas, threshold=threshold, sign=sign, level=level).median
     magnitudes, coherence, units = one_side(sweep, alphas, sign)
-    estimate = crossing(magnitudes, coherence, threshold=threshold, level=level, n_resamples=n_resamples, rng=rng)
+    estimate = crossing(magnitudes, coherence, threshold=threshold, level=level, n_resamples=n_resamples, seed=seed)
     unit = f"; alpha in {units}, sign {sign:+d}" if units else f"; sign {sign:+d}"
     return replace(estimate, method=f"{estimate.method}{unit}")
 
@@ -86,7 +86,7 @@ def crossing(
     threshold: float = DEFAULT_THRESHOLD,
     level: float = 0.95,
     n_resamples: int = 2000,
-    rng: Seed = 0,
+    seed: int = 0,
 ) -> Estimate:
     """`steering_range` for |alpha| and coherence as plain numbers.
 
@@ -107,7 +107,7 @@ def crossing(
         threshold: In (0, 1).
         level: Coverage of the interval.
         n_resamples: Bootstrap resamples of prompts.
-        rng: Seed of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Source: Fieller (1954), JRSS B 16, for intervals by inverting a test; derived here for crossings.
 
@@ -120,9 +120,11 @@ def crossing(
     value, found = _first_crossing(x, y.mean(axis=1), threshold)
     n_prompts = y.shape[1]
     if n_prompts < 2:
-        return Estimate(value, None, None, level, n_prompts, n_prompts, "one prompt: no interval", _censored(found))
+        return Estimate(
+            value, None, None, level, n_prompts, n_prompts, "one prompt: no interval", _censored(found), seed
+        )
     low, high = _not_told_apart(x, y, threshold, level)
-    if not found or _share_that_never_cross(y, threshold, n_resamples, as_rng(rng)) > (1 - level) / 2:
+    if not found or _share_that_never_cross(y, threshold, n_resamples, as_generator(seed)) > (1 - level) / 2:
         high = inf
     return Estimate(
         value,
@@ -133,6 +135,7 @@ def crossing(
         n_prompts,
         "isotonic crossing; interval by inverting a t-test over prompts",
         _censored(found),
+        seed,
     )
 
 
@@ -171,10 +174,10 @@ def _not_told_apart(x: FloatArray, y: FloatArray, threshold: float, level: float
     return low, inf if last == len(at) - 1 else float(at[last + 1])
 
 
-def _share_that_never_cross(y: FloatArray, threshold: float, n_resamples: int, rng: np.random.Generator) -> float:
+def _share_that_never_cross(y: FloatArray, threshold: float, n_resamples: int, generator: np.random.Generator) -> float:
     """Share of resamples of prompts whose isotonic fit stays at or above the threshold to the grid's end."""
     n = y.shape[1]
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples) / n
+    weights = generator.multinomial(n, np.full(n, 1 / n), size=n_resamples) / n
     # The last value of a decreasing isotonic fit is the smallest mean of a run that ends there.
     runs = np.cumsum((weights @ y.T)[:, ::-1], axis=1) / np.arange(1, len(y) + 1)
     return float((runs.min(axis=1) >= threshold).mean())

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from empathy_geometry.foundation._types import FloatArray, Layer, Seed
+from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.generation.continuations import (
     Continuations,
     continuations,
@@ -146,7 +146,7 @@ def unsteered_reference(
     max_new_tokens: int = 32,
     chat: bool = True,
     temperature: float = 0.0,
-    rng: Seed = 0,
+    seed: int = 0,
     neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
 ) -> UnsteeredReference:
     """Run a model without steering, once, for any number of sweeps over these prompts.
@@ -157,7 +157,7 @@ def unsteered_reference(
         max_new_tokens: Length of the continuations.
         chat: Wrap prompts in the tokenizer's chat template, where it has one.
         temperature: 0 is greedy.
-        rng: Seed of the sampling.
+        seed: Seed of the sampling.
         neutral_texts: Fixed texts on which the change of next-token distributions is measured.
 
     Raises:
@@ -168,7 +168,7 @@ def unsteered_reference(
         >>> sweep = steering_sweep(model, direction, prompts, [1, 2], reference=reference)  # doctest: +SKIP
     """
     rows = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
-    draws = sampling_draws(temperature, rng, len(rows), max_new_tokens)
+    draws = sampling_draws(temperature, seed, len(rows), max_new_tokens)
     with own_view(model, longest=max(map(len, rows)) + max_new_tokens) as view:
         new = decode(view, rows, max_new_tokens=max_new_tokens, temperature=temperature, draws=draws)
     return UnsteeredReference(

@@ -19,7 +19,7 @@ from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 COARSE = (0.04, 0.08, 0.16, 0.32, 0.64)
 """First grid, in multiples of the mean residual norm: text survives the first and breaks before the last."""
 
-_SHARED = ("max_new_tokens", "chat", "temperature", "rng", "neutral_texts")
+_SHARED = ("max_new_tokens", "chat", "temperature", "seed", "neutral_texts")
 
 OPTIONS = (
     "operation",
@@ -28,7 +28,7 @@ OPTIONS = (
     "positions",
     "chat",
     "temperature",
-    "rng",
+    "seed",
     "neutral_texts",
     "parts",
     "reference",

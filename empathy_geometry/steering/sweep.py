@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Seed
+from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation.html_table import html_table
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.generation.continuations import (
@@ -48,6 +48,7 @@ class SteeringSweep:
         unit_length: Activation units in one unit of alpha.
         layers: Where the direction was added.
         max_new_tokens: Length of the continuations.
+        seed: Of the sampling.
     """
 
     alphas: FloatArray
@@ -60,6 +61,7 @@ class SteeringSweep:
     unit_length: float
     layers: tuple[Layer, ...]
     max_new_tokens: int
+    seed: int | None = None
 
     @property
     def coherence(self) -> FloatArray:
@@ -88,6 +90,7 @@ class SteeringSweep:
             self.unit_length,
             self.layers,
             self.max_new_tokens,
+            self.seed,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,6 +107,7 @@ class SteeringSweep:
             "unit_length": self.unit_length,
             "layers": list(self.layers),
             "max_new_tokens": self.max_new_tokens,
+            "seed": self.seed,
         }
 
     def to_frame(self) -> Any:
@@ -169,7 +173,7 @@ def steering_sweep(
     max_new_tokens: int = 32,
     chat: bool = True,
     temperature: float = 0.0,
-    rng: Seed = 0,
+    seed: int = 0,
     neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
     parts: Mapping[str, CoherencePart] = MappingProxyType({}),
     reference: UnsteeredReference | None = None,
@@ -193,7 +197,7 @@ def steering_sweep(
         max_new_tokens: Length of the continuations.
         chat: Wrap prompts in the tokenizer's chat template, where it has one.
         temperature: 0 is greedy.
-        rng: Seed of the sampling.
+        seed: Seed of the sampling.
         neutral_texts: Fixed texts on which the change of next-token distributions is measured.
         parts: Further coherence parts of the user's own.
         reference: What `unsteered_reference` made for this model, these prompts and these settings; saves running the
@@ -215,7 +219,7 @@ def steering_sweep(
     prompt_ids = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
     n_prompts = len(prompt_ids)
     check_spans(hook.positions, [len(ids) for ids in prompt_ids])
-    draws = sampling_draws(temperature, rng, n_prompts, max_new_tokens)
+    draws = sampling_draws(temperature, seed, n_prompts, max_new_tokens)
     if reference is not None:
         reference.check(model, prompts, sweep_settings(max_new_tokens, chat, temperature, neutral_texts))
         draws = reference.draws
@@ -259,6 +263,7 @@ def steering_sweep(
         hook.unit_length,
         hook.layers,
         max_new_tokens,
+        seed,
     )
 
 

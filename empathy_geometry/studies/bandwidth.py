@@ -278,11 +278,10 @@ def measure_bandwidth(
         lambda: permutation_test(
             probe,
             acts,
-            rng=seed,
+            seed=seed,
             n_permutations=n_permutations,
             positive=positive,
             negative=negative,
-            fold_seed=seed,
             progress=progress,
         ),
     )
@@ -347,7 +346,7 @@ def measure_bandwidth(
             options=options,
             keep=lambda step, make, name=name: steps.keep(f"{name}, {step}", SteeringSweep, make),  # type: ignore[misc]
         )
-        randoms[name] = steering_range(sweep, threshold=search.threshold, rng=seed)
+        randoms[name] = steering_range(sweep, threshold=search.threshold, seed=seed)
     transfer = None
     fewest = fewest_scenarios(texts)
     if fewest >= _FEWEST_FOR_TRANSFER:

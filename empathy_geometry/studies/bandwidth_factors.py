@@ -126,7 +126,7 @@ def measure_factors(
         "dimensionality",
         Dimensionality,
         lambda: dimensionality_of_activations(
-            acts, positive=positive, negative=negative, layer=layer, null=null, rng=seed
+            acts, positive=positive, negative=negative, layer=layer, null=null, seed=seed
         ),
     )
     training = acts[np.flatnonzero(~np.isin(acts.groups, list(prompt_names)))]
@@ -145,8 +145,8 @@ def measure_factors(
         options=options,
         keep=lambda grid, make: keep(f"{grid} sweep", SteeringSweep, make),
     )
-    up = steering_range(sweep, threshold=threshold, sign=1, rng=seed)
-    down = steering_range(sweep, threshold=threshold, sign=-1, rng=seed)
+    up = steering_range(sweep, threshold=threshold, sign=1, seed=seed)
+    down = steering_range(sweep, threshold=threshold, sign=-1, seed=seed)
     replicates = leave_out(
         acts,
         direction,
@@ -178,7 +178,7 @@ def _bits(sweep: SteeringSweep, threshold: float, seed: int) -> tuple[BandwidthI
     """Bits with as many neighbours as the prompts allow, or why there are none (a null model may have none)."""
     try:
         neighbors = max(1, min(3, len(sweep.prompts) - 2))
-        return bandwidth_in_bits(sweep, threshold=threshold, n_neighbors=neighbors, rng=seed), ""
+        return bandwidth_in_bits(sweep, threshold=threshold, n_neighbors=neighbors, seed=seed), ""
     except ValueError as error:
         return None, str(error)
 

@@ -12,7 +12,7 @@ from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.causal.effects import causal_effects
 from empathy_geometry.dimensionality import dimensionality_of_activations
 from empathy_geometry.evaluation.cross_validation import cross_validate
-from empathy_geometry.evaluation.nulls import shuffled_labels
+from empathy_geometry.evaluation.label_permutations import label_permutations
 from empathy_geometry.evaluation.transfer import transfer_matrix
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
@@ -74,7 +74,7 @@ class Check:
 def dimensionality_checks(seed: int) -> list[Check]:
     """Paired differences with a known spectrum: participation ratio and share of the mean."""
     acts, ratio, share = _pairs_of_known_spectrum(seed)
-    found = dimensionality_of_activations(acts, positive="felt", negative="plain", layer=0, null=None, rng=seed)
+    found = dimensionality_of_activations(acts, positive="felt", negative="plain", layer=0, null=None, seed=seed)
     return [
         Check("dimensionality", "participation ratio", ratio, found.participation_ratio),
         Check("dimensionality", "share of the mean difference", share, found.mean_share),
@@ -85,9 +85,9 @@ def steering_checks(seed: int) -> list[Check]:
     """A direction that ends the text at a known alpha, and one that never does."""
     sweep, truth = _sweep(seed, "breaks", _GRID.tolist())
     never, _ = _sweep(seed, "read_only", [4.0, 8.0])
-    censored = steering_range(never, rng=seed).censored
+    censored = steering_range(never, seed=seed).censored
     return [
-        Check("steering", "steering range", truth, steering_range(sweep, rng=seed)),
+        Check("steering", "steering range", truth, steering_range(sweep, seed=seed)),
         Check(
             "steering",
             "a direction that breaks nothing",
@@ -115,8 +115,8 @@ def bandwidth_checks(seed: int) -> list[Check]:
         threshold=DEFAULT_THRESHOLD,
         seed=seed,
     )
-    measured = dimensionality_of_activations(acts, positive="felt", negative="plain", layer=0, null=None, rng=seed)
-    product = joint_product(measured.participation_ratio, steering_range(sweep, rng=seed), replicates)
+    measured = dimensionality_of_activations(acts, positive="felt", negative="plain", layer=0, null=None, seed=seed)
+    product = joint_product(measured.participation_ratio, steering_range(sweep, seed=seed), replicates)
     return [Check("bandwidth", "dimensionality x steering range", ratio * reach, product)]
 
 
@@ -129,7 +129,7 @@ def detection_checks(seed: int) -> list[Check]:
     values[labels == "felt", 0, 0] += distance
     acts = Activations(torch.as_tensor(values, dtype=torch.float32), (0,), labels, groups)
     found = cross_validate(Probe("lda"), acts, positive="felt", negative="plain", seed=seed)
-    mixed = shuffled_labels(labels, groups=groups, rng=rng)[0]
+    mixed = np.unique(labels)[label_permutations(labels, groups=groups).draw(1, generator=rng)[0]]
     null = cross_validate(
         Probe("lda"), Activations(acts.values, (0,), mixed, groups), positive="felt", negative="plain", seed=seed
     )

@@ -71,7 +71,7 @@ def test_counts_of_plain_spectra():
 def test_rarefaction_averages_random_subsets(center):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((40, 30)) + np.eye(30)[0]
-    found = rarefaction(x, [10, 40], center=center, n_draws=400, rng=0)
+    found = rarefaction(x, [10, 40], center=center, n_draws=400, seed=0)
     assert found.at(40)["participation_ratio"] == pytest.approx(corrected_participation(x @ x.T, center=center))
     drawn = [x[rng.permutation(40)[:10]] for _ in range(400)]
     naive = [naive_participation(part @ part.T, center=center) for part in drawn]

@@ -37,8 +37,8 @@ def test_dimensionality_ignores_rotation_scale_and_order(seed, center, scale):
 def test_the_whole_result_ignores_rotation(seed):
     x, rotation, rng = sample(seed)
     z = rng.standard_normal((15, 12))
-    plain = dimensionality(x, null_differences=z, n_resamples=10, rng=seed)
-    turned = dimensionality(x @ rotation, null_differences=z @ rotation, n_resamples=10, rng=seed)
+    plain = dimensionality(x, null_differences=z, n_resamples=10, seed=seed)
+    turned = dimensionality(x @ rotation, null_differences=z @ rotation, n_resamples=10, seed=seed)
     assert plain.to_frame()["value"].to_numpy() == pytest.approx(turned.to_frame()["value"].to_numpy(), rel=1e-6)
 
 

@@ -79,7 +79,7 @@ def test_matching_undoes_a_permutation(seed):
     order = rng.permutation(15)
     first = eg.sae.SparseAutoencoder(decoder, lambda x: x, lambda f: f)
     second = eg.sae.SparseAutoencoder(3 * decoder[torch.as_tensor(order)], lambda x: x, lambda f: f)
-    found = feature_stability(first, second, rng=seed)
+    found = feature_stability(first, second, seed=seed)
     assert np.isclose(found.mean, 1.0, atol=1e-5)
     assert all(order[b] == a for a, b in found.pairs)
     assert found.nulls["isotropic"][0] < 0.9

@@ -171,7 +171,7 @@ def test_a_sweep_equals_its_texts_written_one_by_one(kind, positions, seed, data
 def test_sampled_texts_do_not_depend_on_their_batch(kind, seed, temperature, data):
     model = tiny_model(kind)
     prompts = data.draw(st.lists(st.text("abcer I", min_size=1, max_size=9), min_size=2, max_size=4))
-    options = {"max_new_tokens": 6, "chat": False, "temperature": temperature, "rng": seed}
+    options = {"max_new_tokens": 6, "chat": False, "temperature": temperature, "seed": seed}
     together = generate(model, prompts, **options)
     # A row's draws depend on its number, so fewer rows after it change nothing.
     assert generate(model, prompts[:1], **options).new_ids[0] == together.new_ids[0]

@@ -201,7 +201,7 @@ def permutations(inputs: Inputs, *, n: int = 50) -> Case:
 
     def run() -> Any:
         return eg.permutation_test(
-            probe, X, y, groups=groups, folds=folds, n_permutations=n, rng=0, device="cpu", progress=False
+            probe, X, y, groups=groups, folds=folds, n_permutations=n, seed=0, device="cpu", progress=False
         )
 
     return run, lambda found: {"p": float(found.pvalue), "statistic": float(found.statistic)}

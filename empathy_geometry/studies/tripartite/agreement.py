@@ -35,7 +35,7 @@ def agreement(setup: Setup) -> Section:
         f"seed {setup.seed + i}": cross_validate(setup.probe, x, labels, groups=groups, seed=setup.seed + i)
         for i in range(_SEEDS)
     }
-    shuffled = shuffled_labels(labels, groups=groups, n=_SHUFFLES, rng=setup.seed)
+    shuffled = shuffled_labels(labels, groups=groups, n=_SHUFFLES, seed=setup.seed)
     null: dict[str, list[float]] = {"kinds": [], "seeds": []}
     for y in shuffled:
         kinds: dict[str, Evaluation] = {

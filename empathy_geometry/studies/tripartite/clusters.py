@@ -41,7 +41,7 @@ def clusters(setup: Setup) -> Section:
             rows, baseline, found, told, acts.labels, acts.groups, subject
         ):
             test = label_null(
-                quick, acts.labels, groups=acts.groups, n_permutations=setup.n_permutations, rng=setup.seed
+                quick, acts.labels, groups=acts.groups, n_permutations=setup.n_permutations, seed=setup.seed
             )
             numbers[f"{name}, {space}"] = {"ours": ours, "words": theirs, "pvalue": test.pvalue}
             lines.append(_line(name, space, measure, ours, theirs, test, subject))

@@ -37,7 +37,7 @@ def cosines(setup: Setup) -> Section:
         numbers["pair"] = pairs[0].__dict__
     else:
         demo = simplex_floor(
-            acts, classes=subject.classes, neutral=neutral, layer=setup.at, n_draws=_DRAWS, rng=setup.seed
+            acts, classes=subject.classes, neutral=neutral, layer=setup.at, n_draws=_DRAWS, seed=setup.seed
         )
         pairs = demo.pairs
         lines.append(_floor(demo, subject))
@@ -49,7 +49,7 @@ def cosines(setup: Setup) -> Section:
             pair = acts.where(label=p.pair)
             assert pair.token_embeddings is not None
             embedded[" - ".join(p.pair)] = crossnobis(
-                pair.token_embeddings, pair.labels == p.pair[0], groups=pair.groups, rng=setup.seed
+                pair.token_embeddings, pair.labels == p.pair[0], groups=pair.groups, seed=setup.seed
             )
     closest, distance = smallest(distances)
     lines.append(

@@ -63,7 +63,7 @@ def shuffled(setup: Setup) -> Section:
     """Labels shuffled once within scenarios, then everything as with true ones."""
     acts = setup.studied()
     # Another seed than the permutation test's, whose first draw this would be.
-    drawn = shuffled_labels(acts.labels, groups=acts.groups, n=1, rng=setup.seed + 1)[0].astype(str)
+    drawn = shuffled_labels(acts.labels, groups=acts.groups, n=1, seed=setup.seed + 1)[0].astype(str)
     found = setup.detect(replace(acts, labels=drawn), setup.subject.classes)
     e, null = found.evaluation, found.test.null_distribution
     verdict: Verdict = "supported" if e.auroc.value <= np.quantile(null, 0.975) else "not supported"

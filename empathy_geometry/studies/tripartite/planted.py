@@ -11,7 +11,7 @@ import torch
 from empathy_geometry import datasets
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, position_name
-from empathy_geometry.evaluation.nulls import shuffled_labels
+from empathy_geometry.evaluation.label_permutations import label_permutations
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.provenance import Kind, hash_texts
@@ -125,9 +125,10 @@ class PlantedSource:
             "d_model": self.d_model,
         }
 
-    def disguise(self, texts: LabeledTexts, rng: np.random.Generator) -> LabeledTexts:
+    def disguise(self, texts: LabeledTexts, generator: np.random.Generator) -> LabeledTexts:
         """The texts under shuffled labels; their activations stay those of the true ones."""
-        drawn = shuffled_labels(texts.labels, groups=texts.groups, n=1, rng=rng)[0]
+        permutations = label_permutations(texts.labels, groups=texts.groups)
+        drawn = np.unique(texts.labels)[permutations.draw(1, generator=generator)[0]]
         return self.relabelled(texts, drawn)
 
     def relabelled(self, texts: LabeledTexts, labels: np.ndarray) -> LabeledTexts:
@@ -176,22 +177,22 @@ class PlantedSource:
         return np.asarray(shift + np.where(emotional[:, None], self.directions[len(self.concepts)], 0.0))
 
 
-def _texts(n_scenarios: int, rng: np.random.Generator) -> StudyTexts:
+def _texts(n_scenarios: int, generator: np.random.Generator) -> StudyTexts:
     """The design of the packaged sets with words that were drawn at random."""
-    concept = _random_words(datasets.empathy_triplets(), n_scenarios, rng)
-    valence_stripped = _random_words(datasets.valence_stripped_controls(), n_scenarios, rng)
-    non_empathy = _random_words(datasets.non_empathy_controls(), n_scenarios, rng)
-    emotion = _random_words(datasets.emotion_statements(), n_scenarios, rng)
-    formality = _random_words(datasets.formality_pairs(), n_scenarios, rng)
-    matched = _random_words(datasets.matched_triplets(), n_scenarios, rng)
+    concept = _random_words(datasets.empathy_triplets(), n_scenarios, generator)
+    valence_stripped = _random_words(datasets.valence_stripped_controls(), n_scenarios, generator)
+    non_empathy = _random_words(datasets.non_empathy_controls(), n_scenarios, generator)
+    emotion = _random_words(datasets.emotion_statements(), n_scenarios, generator)
+    formality = _random_words(datasets.formality_pairs(), n_scenarios, generator)
+    matched = _random_words(datasets.matched_triplets(), n_scenarios, generator)
     languages = {
-        name: _random_words(datasets.crosslingual_triplets(name), n_scenarios, rng) for name in datasets.LANGUAGES
+        name: _random_words(datasets.crosslingual_triplets(name), n_scenarios, generator) for name in datasets.LANGUAGES
     }
     more = EmpathyTexts(valence_stripped, non_empathy, emotion, matched, languages)
     return StudyTexts(concept, Subject(TYPES), formality, more)
 
 
-def _class_texts(subject: Subject, n_scenarios: int, rng: np.random.Generator) -> StudyTexts:
+def _class_texts(subject: Subject, n_scenarios: int, generator: np.random.Generator) -> StudyTexts:
     """A text of random words of each class in each scenario, and formality pairs unless those are the classes."""
     n = n_scenarios * len(subject.classes)
     frame = LabeledTexts(
@@ -202,16 +203,16 @@ def _class_texts(subject: Subject, n_scenarios: int, rng: np.random.Generator) -
     )
     formality = None
     if not {"formal", "casual"} <= set(subject.classes):
-        formality = _random_words(datasets.formality_pairs(), n_scenarios, rng)
-    return StudyTexts(_random_words(frame, n_scenarios, rng), subject, formality)
+        formality = _random_words(datasets.formality_pairs(), n_scenarios, generator)
+    return StudyTexts(_random_words(frame, n_scenarios, generator), subject, formality)
 
 
-def _random_words(texts: LabeledTexts, n_scenarios: int, rng: np.random.Generator) -> LabeledTexts:
+def _random_words(texts: LabeledTexts, n_scenarios: int, generator: np.random.Generator) -> LabeledTexts:
     kept = list(dict.fromkeys(texts.groups.tolist()))[:n_scenarios]
     chosen = texts.where(group=kept)
 
     def sentence() -> str:
-        drawn = rng.integers(_WORDS, size=rng.integers(20, 31))
+        drawn = generator.integers(_WORDS, size=generator.integers(20, 31))
         return " ".join(f"w{i}" for i in drawn) + "."
 
     prompts = None
@@ -231,12 +232,12 @@ def _random_words(texts: LabeledTexts, n_scenarios: int, rng: np.random.Generato
 
 
 def _alike(
-    languages: Mapping[str, LabeledTexts], source: PlantedSource, rng: np.random.Generator
+    languages: Mapping[str, LabeledTexts], source: PlantedSource, generator: np.random.Generator
 ) -> dict[str, LabeledTexts]:
     """Shuffled independently in each language, put in the order of the labels that parallel texts share."""
     found = {}
     for name, texts in languages.items():
-        changed = source.disguise(texts, rng)
+        changed = source.disguise(texts, generator)
         order = np.lexsort([changed.labels, np.unique(changed.groups, return_inverse=True)[1].reshape(-1)])
         moved = changed[order]
         source._true[moved.sha256] = texts[order]
