@@ -29,7 +29,7 @@ def arguments(model, texts, alphas, hook, chat):
     """What `decode` and `read_edited_prompts` need for every prompt at every strength."""
     rows = prompt_tokens(model, texts, max_new_tokens=4, chat=chat) * len(alphas)
     strength = torch.tensor(np.repeat(alphas, len(texts)), dtype=torch.float32)
-    prompt_edit = PromptEdit(hook.names(model), lambda batch: hook.with_alpha(strength[batch]).edit)
+    prompt_edit = PromptEdit(hook.names(model), lambda batch: hook.with_alpha(strength[batch]).stream_edit())
     return rows, strength, prompt_edit
 
 

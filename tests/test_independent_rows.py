@@ -142,7 +142,7 @@ def test_steered_texts_and_their_scores(name):
     def edit(batch):
         return hook.with_alpha(strength[batch]).attached(model)
 
-    prompt_edit = PromptEdit(hook.names(model), lambda batch: hook.with_alpha(strength[batch]).edit)
+    prompt_edit = PromptEdit(hook.names(model), lambda batch: hook.with_alpha(strength[batch]).stream_edit())
     found = decode(model, rows, max_new_tokens=NEW, edit=edit, edit_keys=strength.tolist(), prompt_edit=prompt_edit)
     expected = []
     for ids, alpha in zip(rows, strength.tolist(), strict=True):

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from empathy_geometry.causal.fan_out import EditedModel, next_token_nll
+from empathy_geometry.causal.edited_model import EditedModel, next_token_nll
 from empathy_geometry.causal.markers import marker_positions, response_tokens
 from empathy_geometry.causal.preparation import Preparation, Target
-from empathy_geometry.causal.row_edits import Edit
 from empathy_geometry.foundation._types import FloatArray, StrArray
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 Key = tuple[Hashable, ...]
@@ -67,42 +67,44 @@ class EditValues:
 
 def sufficiency_edits(
     preparation: Preparation, alphas: Sequence[float], controls: Mapping[str, torch.Tensor]
-) -> dict[Key, Edit]:
+) -> dict[Key, StreamEdit]:
     """Every direction at every dose, and every control at the length of the largest."""
     largest = max(alphas)
-    edits: dict[Key, Edit] = {}
+    edits: dict[Key, StreamEdit] = {}
     for t in preparation.targets:
         for alpha in alphas:
-            edits["add", t.name, alpha] = Edit.adding(t.direction.vector, alpha * t.length)
+            edits["add", t.name, alpha] = StreamEdit.adding(t.direction.vector, alpha * t.length)
     for length in sorted({t.length * largest for t in preparation.targets}):
         for kind, vectors in preparation.nulls.items():
             for i, vector in enumerate(vectors):
-                edits["add", kind, i, length] = Edit.adding(vector, length)
+                edits["add", kind, i, length] = StreamEdit.adding(vector, length)
         for name, vector in controls.items():
-            edits["add", "control", name, length] = Edit.adding(vector, length)
+            edits["add", "control", name, length] = StreamEdit.adding(vector, length)
     return edits
 
 
-def necessity_edits(target: Target, preparation: Preparation, controls: Mapping[str, torch.Tensor]) -> dict[Key, Edit]:
+def necessity_edits(
+    target: Target, preparation: Preparation, controls: Mapping[str, torch.Tensor]
+) -> dict[Key, StreamEdit]:
     """The direction clamped and projected out, and placebos of the clamp along directions that mean nothing."""
     v, mean = target.direction.vector, target.negative_mean
-    edits: dict[Key, Edit] = {
-        ("clamp", target.name): Edit.clamping(v, mean),
-        ("project_out", target.name): Edit.clamping(v, 0.0),
+    edits: dict[Key, StreamEdit] = {
+        ("clamp", target.name): StreamEdit.clamping(v, mean),
+        ("project_out", target.name): StreamEdit.clamping(v, 0.0),
     }
     for kind, vectors in preparation.nulls.items():
         for i, vector in enumerate(vectors):
-            edits["clamp", target.name, kind, i] = Edit.clamping(v, mean, write=vector)
+            edits["clamp", target.name, kind, i] = StreamEdit.clamping(v, mean, write=vector)
     for name, vector in controls.items():
-        edits["clamp", target.name, "control", name] = Edit.clamping(v, mean, write=vector)
+        edits["clamp", target.name, "control", name] = StreamEdit.clamping(v, mean, write=vector)
     return edits
 
 
 def measure_edits(
     model: HookedModel,
     preparation: Preparation,
-    sufficiency: Mapping[Key, Edit],
-    necessity: Mapping[str, Mapping[Key, Edit]],
+    sufficiency: Mapping[Key, StreamEdit],
+    necessity: Mapping[str, Mapping[Key, StreamEdit]],
     *,
     n_scenarios: int,
     progress: bool,
@@ -121,12 +123,12 @@ def measure_edits(
     order = list(dict.fromkeys(texts.groups.tolist()))[:n_scenarios]
     keys = [BASE, *sufficiency, *(k for edits in necessity.values() for k in edits)]
     values = {key: np.full((len(texts), len(targets), 2), np.nan) for key in keys}
-    nothing = Edit.nothing(int(model.cfg.d_model))
+    nothing = StreamEdit.nothing(int(model.cfg.d_model))
     tokenized = tokenize(model, texts)
     runner = EditedModel(model, preparation.layer, preparation.readout_layers)
     for i in tqdm(range(len(texts)), "edits", unit="text", delay=2, disable=None if progress else True):
         text, label = tokenized[i], str(texts.labels[i])
-        edits: dict[Key, Edit] = {BASE: nothing}
+        edits: dict[Key, StreamEdit] = {BASE: nothing}
         if texts.groups[i] in order:
             if any(label in t.negatives for t in targets):
                 edits |= sufficiency
@@ -147,7 +149,7 @@ def measure_edits(
 
 
 def neutral_nll(
-    model: HookedModel, preparation: Preparation, edits: Mapping[Key, Edit], neutral_texts: Sequence[str]
+    model: HookedModel, preparation: Preparation, edits: Mapping[Key, StreamEdit], neutral_texts: Sequence[str]
 ) -> dict[Key, FloatArray]:
     """Nats per token of neutral text under each edit, [n_texts]."""
     found: dict[Key, list[float]] = {key: [] for key in edits}

@@ -30,7 +30,6 @@ from empathy_geometry.causal.effect_rows import (
 from empathy_geometry.causal.preparation import Contrast, Preparation, prepare
 from empathy_geometry.causal.readouts import check_readout_layers, default_readout_layers
 from empathy_geometry.causal.result import CausalEffect, CausalEffects, CausalVerdict
-from empathy_geometry.causal.row_edits import Edit
 from empathy_geometry.causal.verdicts import combine
 from empathy_geometry.causal.written_text import check_prompts, default_prompts, write_and_read
 from empathy_geometry.foundation._types import FloatArray, Layer
@@ -41,6 +40,7 @@ from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import HookedModel, check_model, hook_name
 from empathy_geometry.steering.hook import SteeringHook
+from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 __all__ = ["CausalDesign", "CausalEffect", "CausalEffects", "CausalVerdict", "causal_effects"]
@@ -258,25 +258,25 @@ def _layer(
     return at
 
 
-def _written_edits(prepared: Preparation, dose: float, others: Mapping[str, Tensor]) -> dict[str, Edit]:
+def _written_edits(prepared: Preparation, dose: float, others: Mapping[str, Tensor]) -> dict[str, StreamEdit]:
     """Directions, isotropic controls (at the first direction's length) and the user's controls."""
-    edits = {t.name: Edit.adding(t.direction.vector, dose * t.length) for t in prepared.targets}
+    edits = {t.name: StreamEdit.adding(t.direction.vector, dose * t.length) for t in prepared.targets}
     length = dose * prepared.targets[0].length
     for i, vector in enumerate(prepared.nulls["isotropic"]):
-        edits[f"isotropic {i + 1}"] = Edit.adding(vector, length)
-    return edits | {f"control: {name}": Edit.adding(vector, length) for name, vector in others.items()}
+        edits[f"isotropic {i + 1}"] = StreamEdit.adding(vector, length)
+    return edits | {f"control: {name}": StreamEdit.adding(vector, length) for name, vector in others.items()}
 
 
 def _damage(
     model: HookedModel,
     prepared: Preparation,
-    adding: Mapping[Key, Edit],
-    removing: Mapping[str, Mapping[Key, Edit]],
+    adding: Mapping[Key, StreamEdit],
+    removing: Mapping[str, Mapping[Key, StreamEdit]],
     dose: float,
     neutral_texts: Sequence[str],
 ) -> dict[Key, FloatArray]:
     """Change of nats per token of neutral text, [n_texts], by edit."""
-    edits: dict[Key, Edit] = {BASE: Edit.nothing(int(model.cfg.d_model))}
+    edits: dict[Key, StreamEdit] = {BASE: StreamEdit.nothing(int(model.cfg.d_model))}
     # A key of three is a direction at a dose, one of four a control at the largest.
     edits |= {key: edit for key, edit in adding.items() if len(key) == 4 or key[2] == dose}
     for t in prepared.targets:

@@ -13,7 +13,7 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.outlier_tokens import mean_norm
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.causal.fan_out import EditedModel
+from empathy_geometry.causal.edited_model import EditedModel
 from empathy_geometry.causal.markers import (
     MarkerTokens,
     choose_markers,
@@ -24,7 +24,6 @@ from empathy_geometry.causal.markers import (
     word_ids,
 )
 from empathy_geometry.causal.readouts import LaterLayers, fit_later_layers
-from empathy_geometry.causal.row_edits import Edit
 from empathy_geometry.causal.scenario_split import REST, ScenarioSplit, negatives_of, split_scenarios
 from empathy_geometry.evaluation.nulls import draw_directions
 from empathy_geometry.foundation._types import FloatArray, Layer
@@ -33,6 +32,7 @@ from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.hook import SteeringHook, Units
+from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 Contrast = tuple[str, str]
@@ -232,7 +232,7 @@ def _read_unedited(
 ) -> tuple[Activations, Float[Tensor, "n vocabulary"] | None]:
     """Response means at the layers and, in the same passes, mean next-token log-probabilities of the responses."""
     streams, likely = [], []
-    nothing = [Edit.nothing(int(model.cfg.d_model))]
+    nothing = [StreamEdit.nothing(int(model.cfg.d_model))]
     tokenized = tokenize(model, texts)
     # The edit does nothing, so where it happens makes no difference to what is read.
     runner = EditedModel(model, "embed", layers)

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
 from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.causal.preparation import Preparation
-from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.generation.continuations import generate
 from empathy_geometry.models.loading import HookedModel, hook_names
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import tokenize_messages
+from empathy_geometry.steering.stream_edit import StreamEdit, attached_but_outliers
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
 
@@ -40,7 +39,7 @@ def write_and_read(
     model: HookedModel,
     preparation: Preparation,
     prompts: Sequence[str],
-    edits: Mapping[str, Edit],
+    edits: Mapping[str, StreamEdit],
     instructions: Mapping[str, str],
     *,
     max_new_tokens: int,
@@ -59,7 +58,7 @@ def write_and_read(
         max_new_tokens: Length of the answers.
         progress: Show a bar.
     """
-    nothing = Edit.nothing(int(model.cfg.d_model))
+    nothing = StreamEdit.nothing(int(model.cfg.d_model))
     names = [UNEDITED, *edits, *instructions]
     asked, done, owner = [], [], []
     for name in names:
@@ -70,9 +69,7 @@ def write_and_read(
     lengths = [len(t) for t in tokenize_messages(model, asked, max_new_tokens=max_new_tokens)]
 
     def edit(batch: np.ndarray) -> AbstractContextManager[Any]:
-        # Batches are padded on the left, so that a text begins where its padding ends.
-        widths = torch.tensor([lengths[i] for i in batch])
-        return RowEdits([done[i] for i in batch]).attached(view, preparation.layer, first=int(widths.max()) - widths)
+        return attached_but_outliers(view, preparation.layer, StreamEdit.together([done[i] for i in batch]))
 
     edited = hook_names(model, [preparation.layer])
     with (

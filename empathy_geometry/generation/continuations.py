@@ -9,7 +9,7 @@ import numpy as np
 
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.foundation._validation import as_generator
-from empathy_geometry.generation.decoding import Edit, decode
+from empathy_geometry.generation.decoding import BatchContext, decode
 from empathy_geometry.models.loading import HookedModel, check_model
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import ControlReading, tokenize, tokenize_messages
@@ -68,7 +68,7 @@ def generate(
     control_tokens: ControlReading = "text",
     temperature: float = 0.0,
     seed: int = 0,
-    edit: Edit | None = None,
+    edit: BatchContext | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Continuations:
     """Continue each prompt, batched; the result for a row does not depend on its batch.

@@ -24,7 +24,7 @@ from empathy_geometry.models.tokens import pad
 _CACHE_BYTES = 1_000_000_000
 _LOGIT_BYTES = 250_000_000
 
-Edit: TypeAlias = Callable[[IntArray], AbstractContextManager[Any]]
+BatchContext: TypeAlias = Callable[[IntArray], AbstractContextManager[Any]]
 """From the indices of the rows of a batch to the context in which it runs (steering)."""
 
 
@@ -33,7 +33,7 @@ def decode(
     prompts: Sequence[tuple[int, ...]],
     *,
     max_new_tokens: int,
-    edit: Edit | None = None,
+    edit: BatchContext | None = None,
     edit_keys: Sequence[Hashable] | None = None,
     prompt_edit: PromptEdit | None = None,
     temperature: float = 0.0,
@@ -56,7 +56,7 @@ def decode(
         draws: Numbers in [0, 1) by which tokens are drawn above temperature 0, [row, step].
         progress: Called with the number of rows done after each batch.
     """
-    within: Edit = (lambda rows: nullcontext()) if edit is None else edit
+    within: BatchContext = (lambda rows: nullcontext()) if edit is None else edit
     keys = [None if edit is None else i for i in range(len(prompts))] if edit_keys is None else list(edit_keys)
     prepare_view(model)
     lengths = BehaviourLengths.of(model)
@@ -110,7 +110,7 @@ def _read_prompts(
     lengths: BehaviourLengths,
     prompts: Sequence[tuple[int, ...]],
     batch: IntArray,
-    within: Edit,
+    within: BatchContext,
     keys: Sequence[Hashable],
     prompt_edit: PromptEdit | None,
     stack: ExitStack,
@@ -157,7 +157,7 @@ def _behind_padding(
     openers: IntArray,
     whose: IntArray,
     head: int,
-    within: Edit,
+    within: BatchContext,
 ) -> CachedRows | None:
     """The first `head` columns of the prompts as padded on the left, though each opener read its head only once.
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,8 +14,6 @@ from empathy_geometry.generation.cached_rows import CachedRows
 from empathy_geometry.generation.repeats import distinct
 from empathy_geometry.models.loading import HookedModel, is_bridge
 
-StreamEdit: TypeAlias = Callable[[Float[Tensor, "row pos d_model"]], Float[Tensor, "row pos d_model"]]
-
 
 @dataclass(frozen=True)
 class PromptEdit:
@@ -24,11 +21,12 @@ class PromptEdit:
 
     Attributes:
         names: Hook points that are edited.
-        edit: From the indices of rows to the edit of their streams.
+        edit: From the indices of rows to the edit of their streams, which makes a row for each of a stream of one (see
+            `steering.stream_edit`).
     """
 
     names: Sequence[str]
-    edit: Callable[[IntArray], StreamEdit]
+    edit: Callable[[IntArray], Callable[[Float[Tensor, "one pos d_model"]], Float[Tensor, "row pos d_model"]]]
 
 
 def read_edited_prompts(
@@ -56,17 +54,17 @@ def read_edited_prompts(
         return None  # HookedTransformer's cache has one number of rows for all layers
     openers, opener_of = distinct([keys[i] for i in readers])
     firsts, prompt_of = distinct([prompts[i] for i in readers])
-    edited, edit = readers[openers], prompt_edit.edit(readers[openers])
+    edit = prompt_edit.edit(readers[openers])
 
-    def spread(stream: Tensor, hook: object) -> Tensor:
-        return edit(stream.expand(len(edited), -1, -1))
+    def change(stream: Tensor, hook: object) -> Tensor:
+        return edit(stream)
 
     parts: list[tuple[IntArray, CachedRows]] = []
     after: list[Tensor] = []
     # Layers that do not broadcast over rows raise; what else is wrong comes up again when rows are read one by one.
     with (
         suppress(RuntimeError, ValueError, TypeError, IndexError),
-        model.hooks(fwd_hooks=[(lambda name: name in prompt_edit.names, spread)]),
+        model.hooks(fwd_hooks=[(lambda name: name in prompt_edit.names, change)]),
     ):
         opened = CachedRows(model, 1)
         if head:
@@ -76,7 +74,7 @@ def read_edited_prompts(
             rows = _restricted(opened, opener_of[chosen]) if head else CachedRows(model, 1)
             if rows is None:
                 return None
-            edited, edit = readers[chosen], prompt_edit.edit(readers[chosen])
+            edit = prompt_edit.edit(readers[chosen])
             after.append(_read_one(rows, prompts[readers[first]][head:]))
             parts.append((chosen, rows))
         together = _together(parts, len(readers))

@@ -20,6 +20,7 @@ from empathy_geometry.models.identity import identity_differences, model_identit
 from empathy_geometry.models.loading import HookedModel, check_model, hook_names
 from empathy_geometry.models.model_view import is_view, prepare_view
 from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.steering.token_tracking import Positions, Span, TokenTracker, check_positions, check_spans
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -134,26 +135,17 @@ class SteeringHook:
         if stream.ndim != 3 or stream.shape[-1] != width:
             raise ValueError(f"the stream must be [batch, pos, {width}], got {tuple(stream.shape)}")
         self._check_batch(len(stream))
-        # A strength of nought changes nothing, and still has a gradient.
-        learned = torch.is_grad_enabled() and self.alpha.requires_grad
-        if not (self.alpha.any() or learned) or (columns is not None and not columns.any()):
-            return stream
-        # Computed in float32 at least, so that half-precision models are edited by what was asked for.
-        compute = torch.promote_types(stream.dtype, torch.float32)
-        basis = self._basis.to(stream.device, compute)
-        alpha = self.alpha.to(stream.device, compute).reshape(-1, 1, 1)
+        return self.stream_edit()(stream, columns=columns)
+
+    def stream_edit(self) -> StreamEdit:
+        """The edit itself: one for all rows, or one for each entry of alpha."""
+        basis = self._basis[None]
+        alpha = self.alpha.reshape(-1, 1).expand(-1, len(self._basis))
+        none = torch.zeros_like(alpha[:1].detach())
         if self.operation == "add":
-            change = alpha * self._scale * basis[0]
-        else:
-            wanted = 0.0 if self._target is None else self._target.to(stream.device, compute)
-            with torch.autocast(stream.device.type, enabled=False):
-                coordinates = stream.to(compute) @ basis.T
-                change = alpha * ((wanted - coordinates) @ basis)
-        edited = (stream.to(compute) + change).to(stream.dtype)
-        keep = torch.zeros_like(alpha, dtype=torch.bool) if learned else alpha == 0
-        if columns is not None:
-            keep = keep | ~columns.to(stream.device).reshape(-1, columns.shape[-1], 1)
-        return torch.where(keep, stream, edited) if bool(keep.any()) else edited
+            return StreamEdit(basis, basis, alpha * self._scale, none, none)
+        target = none if self._target is None else self._target.to(none).expand(len(self._basis))[None]
+        return StreamEdit(basis, basis, none, alpha, target)
 
     @contextmanager
     def attached(self, model: HookedModel, *, responses: Sequence[Span] | None = None) -> Iterator[HookedModel]:

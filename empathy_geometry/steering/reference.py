@@ -55,8 +55,8 @@ class NeutralTexts:
     def divergence(self, model: HookedModel, hook: SteeringHook, alphas: FloatArray) -> FloatArray:
         """1 - JSD / ln 2 at each alpha, mean over texts, [n_alphas]; 1 where alpha is 0.
 
-        Every token is edited, whatever the hook's positions: neutral texts stand for prompt and answer alike. Blocks
-        before the first edited one run once for a text, the later ones for all alphas together.
+        Every token is edited, whatever the hook's positions: neutral texts stand for prompt and answer alike. A
+        text is given as one row, and its edit makes a row for each alpha (see `StreamEdit`).
         """
         values = np.ones((len(alphas), len(self._ids)))
         names = hook.names(model)
@@ -64,7 +64,7 @@ class NeutralTexts:
         longest = max(ids.shape[1] for ids in self._ids)
 
         def edit(stream: Tensor, hook: object) -> Tensor:
-            return steering.edit(stream.expand(len(steering.alpha), -1, -1))
+            return steering.stream_edit()(stream)
 
         with (
             torch.no_grad(),

@@ -19,7 +19,7 @@ from empathy_geometry.generation.continuations import (
     sampling_draws,
 )
 from empathy_geometry.generation.decoding import decode
-from empathy_geometry.generation.edited_prompts import PromptEdit, StreamEdit
+from empathy_geometry.generation.edited_prompts import PromptEdit
 from empathy_geometry.generation.likelihood import Reading, read_streams
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.loading import HookedModel, check_model
@@ -28,6 +28,7 @@ from empathy_geometry.steering.coherence import CoherencePart, coherence_of
 from empathy_geometry.steering.hook import Operation, SteeringHook, Units
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS as NEUTRAL_TEXTS
 from empathy_geometry.steering.reference import NeutralTexts, UnsteeredReference, sweep_settings
+from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.steering.token_tracking import Positions, check_spans, row_spans
 
 
@@ -290,7 +291,7 @@ def _write(
         return steering.attached(view)
 
     def stream_edit(batch: IntArray) -> StreamEdit:
-        return hook.with_alpha(torch.as_tensor(alphas[batch], dtype=torch.float32)).edit
+        return hook.with_alpha(torch.as_tensor(alphas[batch], dtype=torch.float32)).stream_edit()
 
     # While a prompt is read, rows of one alpha are edited alike; where only written tokens are edited, all rows are.
     keys: list[Hashable] | None = None

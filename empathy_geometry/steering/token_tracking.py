@@ -5,9 +5,10 @@ from typing import Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from empathy_geometry.activations.outlier_tokens import find_outliers, token_norms
 from empathy_geometry.foundation._validation import check_choice, whole_number
 from empathy_geometry.models.attachment import Before
 from empathy_geometry.models.loading import HookedModel, is_bridge
@@ -37,7 +38,7 @@ class TokenTracker:
     that drops it where its rotary frequencies change). Anything else is a new prompt.
     """
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: Check | None = None) -> None:
         self._check = check
         self._prompt = self._total = self._width = self._rows = 0
         self._seen: Tensor | None = (
@@ -84,7 +85,8 @@ class TokenTracker:
         self._rows, self._width, self._total = rows, width, past + width
         if not continues:
             self._prompt = self._total
-        self._check(rows, torch.empty(0, dtype=torch.long) if continues else self._lengths())
+        if self._check is not None:
+            self._check(rows, torch.empty(0, dtype=torch.long) if continues else self._lengths())
 
     def generated(self) -> Bool[Tensor, "batch pos"]:
         """Columns of the current pass that the model wrote, [1, pos]."""
@@ -108,6 +110,21 @@ class TokenTracker:
             index = real.long().cumsum(1) - 1
             chosen = real & (index >= spans[:, :1]) & (index < spans[:, 1:])
         return chosen[:, -self._width :]
+
+    def ordinary(self, stream: Float[Tensor, "batch pos d_model"]) -> Bool[Tensor, "batch pos"]:
+        """Columns of the current pass that hold no outlier token (`activations.outlier_tokens`).
+
+        Norms are judged among the tokens of the prompt, so that passes with and without a KV cache agree.
+
+        Args:
+            stream: The stream of this pass, before it is edited.
+        """
+        real = torch.ones(1, self._total, dtype=torch.bool) if self._mask is None else self._mask.cpu()
+        alone = real[:, : self._prompt].sum(1, keepdim=True) == 1
+        rest = (~self.select((0, 1)) | alone).to(stream.device)
+        judged = self.select("prompt").to(stream.device) & rest
+        outliers = find_outliers(token_norms(stream), judged)
+        return self.select("all").to(stream.device) & rest & ~outliers
 
     def _lengths(self) -> Int[Tensor, " batch"]:
         if self._mask is None:

@@ -1,4 +1,4 @@
-"""One text under many edits: blocks up to the edited one run once, the later ones for all edits together."""
+"""One text under many edits: given as one row, of which its edit makes a row for each (see `StreamEdit`)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,12 @@ from torch import Tensor
 from empathy_geometry.activations.hook_reader import HookReader, Pool
 from empathy_geometry.activations.pooling import Pooling
 from empathy_geometry.activations.positions import judged_tokens
-from empathy_geometry.causal.row_edits import Edit, RowEdits
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.loading import HookedModel, hook_names, model_device
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
+from empathy_geometry.steering.stream_edit import StreamEdit, attached_but_outliers
 
 # Rows x tokens of one pass; on a CPU larger ones fall out of the cache.
 _TOKENS_CPU, _TOKENS_GPU = 4096, 65536
@@ -63,14 +62,14 @@ class EditedModel:
         last = int(model.cfg.n_layers) - 1
         self._names = hook_names(model, [*self.read_layers, last])
         self._edited = hook_names(model, [layer])[0]
-        self._rows: RowEdits | None = None
+        self._edit = StreamEdit.nothing(int(model.cfg.d_model))
         self._tokens: list[int] = []
         self._direct = torch.empty(0)  # the edit itself at the chosen tokens, [rows, tokens, d_model]
 
     def read(
         self,
         ids: Sequence[int],
-        edits: Sequence[Edit],
+        edits: Sequence[StreamEdit],
         *,
         tokens: Sequence[int],
         positions: Sequence[int],
@@ -85,7 +84,7 @@ class EditedModel:
         """
         with (
             own_view(self.model, [self._edited, *self._names], longest=len(ids)) as view,
-            attached(view, [(self._edited, self._fan)]),
+            attached_but_outliers(view, self.layer, self._changed),
         ):
             reader = HookReader(view, self._names)
             parts = [self._read(reader, ids, c, tokens, positions) for c in self._chunks(ids, edits, len(positions))]
@@ -95,7 +94,7 @@ class EditedModel:
         """Raise ValueError unless logits made from the last stream are those of the model's own forward pass."""
         tokens = torch.as_tensor(list(ids))[None].to(model_device(self.model))
         last = len(ids) - 1
-        nothing = [Edit.nothing(int(self.model.cfg.d_model))]
+        nothing = [StreamEdit.nothing(int(self.model.cfg.d_model))]
         ours = self.read(ids, nothing, tokens=(), positions=[last]).logits[0, 0]
         everything = torch.ones_like(tokens, dtype=torch.bool)
         with torch.no_grad(), own_view(self.model, longest=len(ids)) as view:
@@ -108,9 +107,8 @@ class EditedModel:
                 f"{float((ours - theirs).abs().max()):.3g}), so its marker tokens cannot be read; please report it"
             )
 
-    def _fan(self, stream: Tensor, hook: object) -> Tensor:
-        assert self._rows is not None
-        edited = self._rows(stream)
+    def _changed(self, stream: Tensor, *, columns: Tensor) -> Tensor:
+        edited = self._edit(stream, columns=columns)
         self._direct = (edited - stream)[:, self._tokens].float()
         return edited
 
@@ -118,11 +116,11 @@ class EditedModel:
         self,
         reader: HookReader,
         ids: Sequence[int],
-        edits: Sequence[Edit],
+        edits: Sequence[StreamEdit],
         tokens: Sequence[int],
         positions: Sequence[int],
     ) -> EditedReading:
-        self._rows, self._tokens = RowEdits(edits), list(tokens)
+        self._edit, self._tokens = StreamEdit.together(edits), list(tokens)
 
         weights = torch.zeros(1, 1, len(ids))
         weights[..., self._tokens] = 1 / max(1, len(self._tokens))
@@ -160,7 +158,9 @@ class EditedModel:
             logits = cap * torch.tanh(logits / cap)
         return logits.cpu()
 
-    def _chunks(self, ids: Sequence[int], edits: Sequence[Edit], n_positions: int) -> Iterator[Sequence[Edit]]:
+    def _chunks(
+        self, ids: Sequence[int], edits: Sequence[StreamEdit], n_positions: int
+    ) -> Iterator[Sequence[StreamEdit]]:
         tokens = _TOKENS_CPU if model_device(self.model).type == "cpu" else _TOKENS_GPU
         size = max(1, tokens // len(ids))
         if n_positions:
