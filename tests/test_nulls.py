@@ -9,9 +9,9 @@ from empathy_geometry.evaluation.nulls import (
     holm,
     label_null,
     max_t,
-    random_directions,
     shuffled_labels,
 )
+from empathy_geometry.geometry.control_directions import random_directions
 
 
 def test_shuffled_labels_keep_the_design():

@@ -25,8 +25,8 @@ from empathy_geometry.causal.markers import (
 )
 from empathy_geometry.causal.readouts import LaterLayers, fit_later_layers
 from empathy_geometry.causal.scenario_split import REST, ScenarioSplit, negatives_of, split_scenarios
-from empathy_geometry.evaluation.nulls import draw_directions
 from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.geometry.control_directions import class_swapped, draw_directions
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.loading import HookedModel
@@ -276,9 +276,7 @@ def _shuffled(
         differences.append(values)
     drawn = []
     for i in range(n):
-        rows_of = differences[i % len(differences)]
-        signs = generator.permutation(np.where(np.arange(len(rows_of)) % 2, 1.0, -1.0))
-        vector = signs @ rows_of
+        vector = class_swapped(differences[i % len(differences)], generator)
         vector = vector - (vector @ space.T) @ space
         drawn.append(vector / np.linalg.norm(vector))
     return torch.as_tensor(np.stack(drawn), dtype=torch.float32)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import empathy_geometry as eg
-from empathy_geometry.steering.random_directions import random_controls
+from empathy_geometry.geometry.control_directions import random_controls
 
 D, N = 40, 14
 
