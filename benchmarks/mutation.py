@@ -37,7 +37,15 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "empathy_geometry"
 TESTS = ROOT / "tests"
 EQUIVALENT = ROOT / "docs" / "mutation.md"
-DEFAULT = ("evaluation", "dimensionality", "similarity", "steering", "causal/verdicts", "reports/headline")
+DEFAULT = (
+    "evaluation",
+    "dimensionality",
+    "similarity",
+    "generation",
+    "steering",
+    "causal/verdicts",
+    "reports/headline",
+)
 
 KILLED, SURVIVED, SLOW = "killed", "survived", "killed (time)"
 

@@ -346,12 +346,12 @@ BLIND = "the readout does not tell the classes apart on unedited texts"
 )
 def test_causal_needs_both_sides_on_every_readout_that_works(sufficiency, necessity, verdict, reason):
     rows = [row("sufficiency", "written text", "add", "not supported"), row("damage", "neutral text", "add", "")]
-    for test, operation, said in (("sufficiency", "add", sufficiency), ("necessity", "clamp", necessity)):
+    for test, operation, said in (("sufficiency", "add", sufficiency), ("necessity", "mean_ablate", necessity)):
         for readout, what in zip(("marker tokens", "later layers"), said, strict=True):
             blind = what == BLIND
             rows.append(row(test, readout, operation, "cannot tell" if blind else what, BLIND if blind else ""))
-        rows.append(row(test, "later layers", "project_out", "not supported"))
-    rows = [r for r in rows if (r.test, r.operation) != ("sufficiency", "project_out")]
+        rows.append(row(test, "later layers", "ablate", "not supported"))
+    rows = [r for r in rows if (r.test, r.operation) != ("sufficiency", "ablate")]
     found = combine(rows)
     assert (found.verdict, found.reason) == (verdict, reason)
 

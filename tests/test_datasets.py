@@ -1,4 +1,4 @@
-"""The packaged texts keep what their datasheet (docs/datasets.md) promises."""
+"""The packaged texts keep what their datasheet (docs/datasets.md) says."""
 
 import json
 import re

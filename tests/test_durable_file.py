@@ -175,10 +175,10 @@ def test_without_hard_links_a_new_file_is_made_all_the_same(tmp_path, monkeypatc
 
 
 def test_a_listener_hears_of_files_below_its_folder_only(tmp_path):
-    heard = []
-    with told_of_files(tmp_path / "in", heard.append):
+    told = []
+    with told_of_files(tmp_path / "in", told.append):
         write_text(tmp_path / "in" / "deep" / "a", "x")
         create_text(tmp_path / "in" / "b", "x")
         write_text(tmp_path / "out", "x")
     write_text(tmp_path / "in" / "after", "x")
-    assert [p.as_posix() for p in heard] == ["deep/a", "b"]
+    assert [p.as_posix() for p in told] == ["deep/a", "b"]

@@ -247,7 +247,7 @@ def test_two_threads_on_one_model_are_both_right(kind, hooked, n):
             expected = (extract(model), other()) if expected is None else expected
             for got, want in zip(found, expected, strict=True):
                 torch.testing.assert_close(got, want)
-        if not first_use:  # TransformerBridge hangs hooks into its blocks at its first pass
+        if not first_use:  # TransformerBridge attaches hooks to its blocks at its first pass
             assert state_of(model) == before
 
 

@@ -1,4 +1,4 @@
-"""The natural set keeps what its datasheet (docs/datasets.md) promises."""
+"""The natural set keeps what its datasheet (docs/datasets.md) says."""
 
 import json
 import re

@@ -35,9 +35,9 @@ def rows(**said):
         "marker": ("sufficiency", "marker tokens", "add"),
         "later": ("sufficiency", "later layers", "add"),
         "written": ("sufficiency", "written text", "add"),
-        "clamp_marker": ("necessity", "marker tokens", "clamp"),
-        "clamp_later": ("necessity", "later layers", "clamp"),
-        "project": ("necessity", "later layers", "project_out"),
+        "ablate_marker": ("necessity", "marker tokens", "mean_ablate"),
+        "ablate_later": ("necessity", "later layers", "mean_ablate"),
+        "project": ("necessity", "later layers", "ablate"),
     }
     return [
         CausalEffect("d", *kinds[name], Estimate(0.0), {}, None, None, None, verdict, "")
@@ -51,15 +51,15 @@ YES, NO, OPEN = "supported", "not supported", "cannot tell"
 @pytest.mark.parametrize(
     ("said", "sufficiency", "necessity", "verdict"),
     [
-        ({"marker": YES, "later": YES, "clamp_marker": YES, "clamp_later": YES}, YES, YES, "causal"),
-        ({"marker": YES, "later": YES, "clamp_later": YES, "project": NO, "written": NO}, YES, YES, "causal"),
-        ({"marker": YES, "clamp_later": NO, "project": YES}, YES, NO, "not causal"),
-        ({"marker": NO, "later": NO, "clamp_later": YES, "written": YES}, NO, YES, "not causal"),
-        ({"marker": NO, "later": OPEN, "clamp_later": YES}, NO, YES, "not causal"),
-        ({"marker": YES, "later": NO, "clamp_later": YES}, OPEN, YES, "cannot tell"),
-        ({"marker": YES, "later": OPEN, "clamp_later": YES}, OPEN, YES, "cannot tell"),
-        ({"marker": OPEN, "clamp_later": OPEN}, OPEN, OPEN, "cannot tell"),
-        ({"marker": OPEN, "clamp_later": NO}, OPEN, NO, "not causal"),
+        ({"marker": YES, "later": YES, "ablate_marker": YES, "ablate_later": YES}, YES, YES, "causal"),
+        ({"marker": YES, "later": YES, "ablate_later": YES, "project": NO, "written": NO}, YES, YES, "causal"),
+        ({"marker": YES, "ablate_later": NO, "project": YES}, YES, NO, "not causal"),
+        ({"marker": NO, "later": NO, "ablate_later": YES, "written": YES}, NO, YES, "not causal"),
+        ({"marker": NO, "later": OPEN, "ablate_later": YES}, NO, YES, "not causal"),
+        ({"marker": YES, "later": NO, "ablate_later": YES}, OPEN, YES, "cannot tell"),
+        ({"marker": YES, "later": OPEN, "ablate_later": YES}, OPEN, YES, "cannot tell"),
+        ({"marker": OPEN, "ablate_later": OPEN}, OPEN, OPEN, "cannot tell"),
+        ({"marker": OPEN, "ablate_later": NO}, OPEN, NO, "not causal"),
         ({"marker": YES, "project": YES}, YES, OPEN, "cannot tell"),  # nothing that counts for necessity
     ],
 )

@@ -86,17 +86,17 @@ def sufficiency_edits(
 def necessity_edits(
     target: Target, preparation: Preparation, controls: Mapping[str, torch.Tensor]
 ) -> dict[Key, StreamEdit]:
-    """The direction clamped and projected out, and placebos of the clamp along directions that mean nothing."""
+    """Mean and directional ablation, and placebos of the mean ablation along directions that mean nothing."""
     v, mean = target.direction.vector, target.negative_mean
     edits: dict[Key, StreamEdit] = {
-        ("clamp", target.name): StreamEdit.clamping(v, mean),
-        ("project_out", target.name): StreamEdit.clamping(v, 0.0),
+        ("mean_ablate", target.name): StreamEdit.clamping(v, mean),
+        ("ablate", target.name): StreamEdit.clamping(v, 0.0),
     }
     for kind, vectors in preparation.nulls.items():
         for i, vector in enumerate(vectors):
-            edits["clamp", target.name, kind, i] = StreamEdit.clamping(v, mean, write=vector)
+            edits["mean_ablate", target.name, kind, i] = StreamEdit.clamping(v, mean, write=vector)
     for name, vector in controls.items():
-        edits["clamp", target.name, "control", name] = StreamEdit.clamping(v, mean, write=vector)
+        edits["mean_ablate", target.name, "control", name] = StreamEdit.clamping(v, mean, write=vector)
     return edits
 
 
@@ -142,7 +142,7 @@ def measure_edits(
             positions=marker_positions(text),
         )
         for j, t in enumerate(targets):
-            both = np.stack([t.markers.log_odds(read.logits), t.later.scores(read.computed)], axis=1)
+            both = np.stack([t.markers.logit_difference(read.logits), t.later.scores(read.computed)], axis=1)
             for row, key in zip(both, edits, strict=True):
                 values[key][i, j] = row
     return EditValues(values, texts, np.array(order), targets)

@@ -75,12 +75,12 @@ def necessity_rows(
             return np.asarray(base - values.separation(key, target, k))
 
         found = {
-            kind: np.array([loss(("clamp", t.name, kind, i)).mean() for i in range(len(vectors))])
+            kind: np.array([loss(("mean_ablate", t.name, kind, i)).mean() for i in range(len(vectors))])
             for kind, vectors in prepared.nulls.items()
         }
-        found |= {n: np.array([loss(("clamp", t.name, "control", n)).mean()]) for n in others}
+        found |= {n: np.array([loss(("mean_ablate", t.name, "control", n)).mean()]) for n in others}
         before = _auroc(values, BASE, target, k, values.edited)
-        for operation in ("clamp", "project_out"):
+        for operation in ("mean_ablate", "ablate"):
             key = (operation, t.name)
             rows.append(
                 _row(
@@ -158,8 +158,8 @@ def damage_rows(
     }
     found |= {n: np.array([damage["add", "control", n, length].mean()]) for n in others}
     rows = []
-    keys: list[tuple[str, Key]] = [("add", ("add", t.name, dose)), ("clamp", ("clamp", t.name))]
-    for operation, key in [*keys, ("project_out", ("project_out", t.name))]:
+    keys: list[tuple[str, Key]] = [("add", ("add", t.name, dose)), ("mean_ablate", ("mean_ablate", t.name))]
+    for operation, key in [*keys, ("ablate", ("ablate", t.name))]:
         effect = mean_over_scenarios(damage[key])
         added = operation == "add"
         rows.append(

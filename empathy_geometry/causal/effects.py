@@ -63,13 +63,13 @@ def causal_effects(
 ) -> CausalEffects:
     """Does the model use a direction? Adding it must move what comes later, and without it less must come.
 
-    The stream is edited after block `layer`, at every token but the first, and read elsewhere: at the log-odds of
-    marker tokens, by probes at later layers, and in what the model writes. Both sides are needed. Sufficiency: alpha
-    units are added to held-out texts of the negative class. Necessity: in held-out texts of both classes the
-    projection is clamped to the negative class's mean (and, shown beside, projected out); how much closer do the
-    classes come? Every effect is ranked among at least 20 random directions of the same length and 20 directions of
-    shuffled labels (without what those have of the tested directions). For necessity these are placebos: at every
-    token as large as the clamp, along another direction.
+    The stream is edited after block `layer`, at every token but outlier tokens, and read elsewhere: at the logit
+    difference of marker tokens, by probes at later layers, and in what the model writes. Both sides are needed.
+    Sufficiency: alpha units are added to held-out texts of the negative class. Necessity: in held-out texts of both
+    classes the direction is mean-ablated to the negative class (and, shown beside, ablated to nought); how much
+    closer do the classes come? Every effect is ranked among at least 20 random directions of the same length and 20
+    directions of shuffled labels (without what those have of the tested directions). For necessity these are
+    placebos: at every token as large as the ablation, along another direction.
 
     Nothing reads where it was edited. The residual stream hands an edit on to every later layer, where a probe would
     move by algebra too; so probes are fitted to unedited activations without the tested direction, and the edit itself
@@ -280,6 +280,6 @@ def _damage(
     # A key of three is a direction at a dose, one of four a control at the largest.
     edits |= {key: edit for key, edit in adding.items() if len(key) == 4 or key[2] == dose}
     for t in prepared.targets:
-        edits |= {(op, t.name): removing[t.name][op, t.name] for op in ("clamp", "project_out")}
+        edits |= {(op, t.name): removing[t.name][op, t.name] for op in ("mean_ablate", "ablate")}
     nll = neutral_nll(model, prepared, edits, neutral_texts)
     return {key: np.asarray(value - nll[BASE]) for key, value in nll.items()}

@@ -13,13 +13,13 @@ from empathy_geometry.foundation._types import FloatArray, IntArray, StrArray
 from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.models.tokens import TokenizedText, tokenize
 
-# Tokens so unlikely that their log-odds are mostly noise are not considered.
+# Tokens so unlikely that their logits are mostly noise are not considered.
 _LIKELIEST = 2000
 
 
 @dataclass(frozen=True, eq=False)
 class MarkerTokens:
-    """Tokens whose log-odds stand for a concept in the output.
+    """Tokens whose logit difference stands for a concept in the output.
 
     Attributes:
         positive: Token ids that speak for it.
@@ -33,12 +33,12 @@ class MarkerTokens:
     words: tuple[tuple[str, ...], tuple[str, ...]]
     source: str
 
-    def log_odds(self, logits: Float[Tensor, "rows positions vocabulary"]) -> FloatArray:
+    def logit_difference(self, logits: Float[Tensor, "rows positions vocabulary"]) -> FloatArray:
         """Log P(positive markers) - log P(negative markers) of the next token, mean over positions, [rows].
 
         Example:
             >>> markers = MarkerTokens((0,), (1, 2), (("a",), ("b", "c")), "given")
-            >>> markers.log_odds(torch.zeros(1, 1, 3)).round(3).tolist()
+            >>> markers.logit_difference(torch.zeros(1, 1, 3)).round(3).tolist()
             [-0.693]
         """
         up = logits[..., list(self.positive)].double().logsumexp(dim=-1)

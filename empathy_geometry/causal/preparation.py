@@ -49,7 +49,7 @@ class Target:
         positive: The concept's class.
         negatives: The classes it is compared with.
         length: Activation units of one unit of alpha.
-        negative_mean: Mean projection of the negative classes, to which the projection is clamped.
+        negative_mean: Mean projection of the negative classes, to which mean ablation sets the projection.
         later: Probes at later layers.
         markers: Marker tokens.
     """

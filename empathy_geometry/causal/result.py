@@ -32,9 +32,10 @@ class CausalEffect:
         direction: Whose.
         test: "sufficiency" (adding it moves the readout), "necessity" (without it the classes come closer),
             "damage" (to text that has nothing to do with it), or "prompt baseline" (an instruction instead).
-        readout: "marker tokens" (log-odds), "later layers" (probes), "written text" (what the model wrote, read by the
-            unedited model) or "neutral text" (nats per token).
-        operation: "add", "clamp" (to the negative class's mean), "project_out" or "instruction".
+        readout: "marker tokens" (logit difference), "later layers" (probes), "written text" (what the model wrote, read
+            by the unedited model) or "neutral text" (nats per token).
+        operation: "add", "mean_ablate" (the projection set to the negative class's mean), "ablate" (directional
+            ablation: to nought) or "instruction".
         effect: In standard deviations of the readout within classes, unedited (nats per token for damage); interval
             over scenarios. For necessity, how much closer the classes come.
         controls: The same effect of each control direction, by kind: "isotropic", "shuffled labels", and the user's

@@ -58,14 +58,14 @@ def judge(effect: Estimate, pvalue: float | None, readout: Estimate) -> tuple[Ro
 def combine(rows: Sequence[CausalEffect]) -> CausalVerdict:
     """Verdict of one direction from its rows.
 
-    Sufficiency counts the rows "add" on marker tokens and later layers, necessity the rows "clamp" (to the negative
-    class's mean, which stays among values that occur; projecting out is shown beside). Readouts that cannot tell the
-    classes apart on unedited texts do not count. Each is supported if all readouts that count support it, not supported
-    if none does and at least one says so; otherwise it cannot be told. A direction is causal if both are supported, not
-    causal if either is not supported; otherwise it cannot be told.
+    Sufficiency counts the rows "add" on marker tokens and later layers, necessity the rows "mean_ablate" (to the
+    negative class's mean, which stays among values that occur; directional ablation is shown beside). Readouts that
+    cannot tell the classes apart on unedited texts do not count. Each is supported if all readouts that count
+    support it, not supported if none does and at least one says so; otherwise it cannot be told. A direction is
+    causal if both are supported, not causal if either is not supported; otherwise it cannot be told.
     """
     sufficiency = _together([r for r in rows if r.test == "sufficiency" and r.readout in COUNTING])
-    necessity = _together([r for r in rows if r.test == "necessity" and r.operation == "clamp"])
+    necessity = _together([r for r in rows if r.test == "necessity" and r.operation == "mean_ablate"])
     verdict: Verdict = "cannot tell"
     if sufficiency == "supported" and necessity == "supported":
         verdict = "causal"

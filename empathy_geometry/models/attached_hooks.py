@@ -1,4 +1,4 @@
-"""Hooks that somebody has hung into a model: they change what it computes as other weights would."""
+"""Hooks that somebody has attached to a model: they change what it computes as other weights would."""
 
 import zlib
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ _TABLES = (("_forward_pre_hooks", "before"), ("_forward_hooks", "after"))
 def attached_hooks(modules: Iterable[tuple[str, nn.Module]], *, whose: Literal["foreign", "own"]) -> list[str]:
     """A line for each forward hook, PyTorch's or TransformerLens's: where it stands and which function it calls.
 
-    Those that TransformerLens, transformers and accelerate hang up for their own use are left out. A function is
+    Those that TransformerLens, transformers and accelerate attach for their own use are left out. A function is
     described by its name and a checksum of its code, constants, default values and the plain values that it closes
     over, so that the same function is the same line in another process.
 

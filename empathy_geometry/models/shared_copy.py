@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-# Functions that these libraries hang into modules are known to do no more than they would in the copy.
+# Functions that these libraries attach to modules are known to do no more than they would in the copy.
 _LIBRARIES = ("transformers.", "transformer_lens.", "accelerate.", "peft.")
 # Containers inside containers are followed so far (a list of tuples in a dictionary).
 _DEPTH = 4
@@ -100,7 +100,7 @@ def _attributes(module: nn.Module, memo: Mapping[int, Any]) -> dict[str, Any]:
     if is_hook_point(module):
         own |= {"fwd_hooks": [], "bwd_hooks": [], "ctx": {}}
     if "_capture_hooks_wired" in own:
-        # A TransformerBridge block hangs hooks into its parts before its first pass; they belong to that block.
+        # A TransformerBridge block attaches hooks to its parts before its first pass; they belong to that block.
         own |= {"_capture_hooks_wired": False, "_capture_hook_handles": []}
     return own
 

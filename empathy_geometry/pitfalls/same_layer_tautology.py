@@ -102,7 +102,7 @@ def same_layer_tautology(
             depends on one direction.
         direction: The concept's direction; needed with `hidden`.
         readout: Maps a stream [n, d_model] to the output that the concept should move, [n] (the rest of the model and
-            the log-odds of marker tokens); needed with `hidden`.
+            the logit difference of marker tokens); needed with `hidden`.
         alpha: How much is added, in standard deviations of the rows along each direction.
         n_random: Random directions, drawn from the covariance of the rows (so they are as long and as typical).
         seed: Seed.

@@ -36,8 +36,9 @@ class SteeringHook:
 
     Operations, with v the unit direction and alpha counted in `units`:
         "add": h + alpha * v.
-        "project_out": h - alpha * v v'h; alpha = 1 removes the direction (or subspace) entirely.
-        "clamp": h + alpha * (target - v'h) v; alpha = 1 sets the projection to `target`.
+        "project_out": h - alpha * v v'h, directional ablation; alpha = 1 removes the direction (or subspace) entirely.
+        "clamp": h + alpha * (target - v'h) v; alpha = 1 sets the projection to `target` (mean ablation, where that is a
+            class mean).
 
     alpha = 0 leaves every bit as it was. Hooks compose: nested blocks apply in the order in which they were entered.
 
@@ -61,7 +62,7 @@ class SteeringHook:
         TypeError: the direction is of another kind.
         ValueError: an unknown option, no layer, a scale that the direction does not have, or alpha not finite.
 
-    Source: Turner et al. (2023), ActAdd; Rimsky et al. (2024), CAA; Arditi et al. (2024) for projecting out.
+    Source: Turner et al. (2023), ActAdd; Rimsky et al. (2024), CAA; Arditi et al. (2024) for directional ablation.
 
     Example:
         >>> hook = SteeringHook(torch.tensor([0.0, 2.0]), alpha=3.0, layers=[0])
