@@ -37,7 +37,7 @@ format: $(VENV)/ready  ## let ruff rewrite
 types: $(VENV)/ready  ## mypy, strict
 	$(BIN)/mypy
 
-check: lint types test  ## everything that must hold before a commit
+check: lint types docs test test-tl4  ## everything that must hold, as in CI (.ci/run runs two of these at a time)
 
 docs: $(VENV)/ready  ## build the documentation site strictly into site/
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs site

@@ -1,7 +1,7 @@
 """Streams that somebody else recorded, token by token, pooled as an extraction pools its own."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,17 @@ from empathy_geometry.activations.positions import (
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import as_layer, check_choice
 from empathy_geometry.models.tokens import TokenizedText
+
+
+@runtime_checkable
+class StreamsByHook(Protocol):
+    """What a dictionary of hook names to streams and TransformerLens's ActivationCache have in common."""
+
+    def __getitem__(self, key: str, /) -> Tensor:
+        """The stream at a hook."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of hooks."""
 
 
 class PooledStreams(NamedTuple):

@@ -11,7 +11,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.activations.concatenation import joined_fields
-from empathy_geometry.activations.given_streams import as_streams, check_streams, pool_streams, streams_of_hidden_states
+from empathy_geometry.activations.given_streams import (
+    StreamsByHook,
+    as_streams,
+    check_streams,
+    pool_streams,
+    streams_of_hidden_states,
+)
 from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.activations.real_tokens import UNSAID, Unsaid, real_tokens
@@ -188,7 +194,7 @@ class Activations:
     @classmethod
     def from_cache(
         cls,
-        cache: Mapping[str, Tensor],
+        cache: StreamsByHook,
         labels: LabelsLike,
         groups: LabelsLike,
         *,

@@ -155,7 +155,7 @@ def _discriminant(
     geometry: FoldGeometry,
     means: Float[Tensor, "m k rank"],
     shares: Float[Tensor, "m k"],
-    metric: Float[Tensor, "m 1 rank"],
+    metric: Float[Tensor, "#m 1 #rank"],
     *,
     between: float,
     prior: bool,

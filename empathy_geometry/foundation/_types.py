@@ -1,7 +1,7 @@
 """Aliases that several modules share. Axis names: n (rows), layer, pos, d_model, rank."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,10 @@ NamesLike: TypeAlias = str | int | np.generic | Sequence[str | int | np.generic]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
-StrArray: TypeAlias = npt.NDArray[np.str_]
+if TYPE_CHECKING:
+    StrArray: TypeAlias = npt.NDArray[np.str_]
+else:  # how long strings may be is part of numpy's type of an array, so at run time only the kind can be compared
+    StrArray = npt.NDArray[np.character]
 
 Layer: TypeAlias = int | Literal["embed"]
 """A layer index i means the residual stream after block i; "embed" is the stream before block 0."""

@@ -192,8 +192,8 @@ def _end_of_stretch(
 
 
 def _losses(
-    before: Float[Tensor, " vocab"], logits: Float[Tensor, "pos vocab"], ids: Sequence[int]
-) -> Float[Tensor, " pos"]:
+    before: Float[Tensor, " vocab"], logits: Float[Tensor, "read vocab"], ids: Sequence[int]
+) -> Float[Tensor, " new"]:
     """Nats of each token, from the logits before the first and those at the tokens themselves."""
     expected = torch.cat([before[None], logits[: len(ids) - 1]]).float()
     target = torch.tensor(ids, device=expected.device)[:, None]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from empathy_geometry.studies.bandwidth_texts import FEWEST_SCENARIOS
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Keep(Protocol):
     """How a study keeps a finished step: `StepStore.keep`, or nothing but making it."""
 

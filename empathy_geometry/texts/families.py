@@ -1,7 +1,7 @@
 """Train on one phrasing family, test on the other: does a probe read the concept or the way it is put?"""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
 
 
+@runtime_checkable
 class Rows(Protocol):
     """What `LabeledTexts` and `Activations` have in common."""
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.pooled import Activations
@@ -16,6 +16,7 @@ from empathy_geometry.models.random_weights import randomise_weights
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
+@runtime_checkable
 class Source(Protocol):
     """What the sections need: activations of texts, and whose they are."""
 
