@@ -93,6 +93,29 @@ def test_correlated_noise_is_no_concept_when_its_null_is_given():
     assert (np.array(counts) > 0).mean() < 0.35
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_three_spikes_are_counted_beside_a_null_in_correlated_noise(seed):
+    """The null is of the reference rows alone: mixed with the concept's rows, three spikes were read as 1.5."""
+    rng, spectrum = np.random.default_rng(seed), 30 / np.arange(1, 201)
+    basis = np.linalg.qr(rng.standard_normal((200, 3)))[0].T
+    x = planted(60, seed, spectrum) + 8 * rng.standard_normal((60, 3)) @ basis
+    found = dimensionality(x, null_differences=planted(80, 50 + seed, spectrum), n_resamples=10)
+    assert found.parallel_analysis.value == 3
+    assert found.parallel_analysis.low <= 3 <= found.parallel_analysis.high
+
+
+def test_the_order_of_rows_changes_nothing():
+    x, z = concept(40, 3, size=4.0), concept(30, 4, size=0.0)
+    names = [f"s{k}" for k in range(40)]
+    first = dimensionality(x, names=names, null_differences=z, n_resamples=10)
+    rng = np.random.default_rng(9)
+    order, other = rng.permutation(40), rng.permutation(30)
+    again = dimensionality(x[order], names=np.array(names)[order], null_differences=z[other], n_resamples=10)
+    for name in ("participation_ratio", "k90", "parallel_analysis", "hard_threshold", "replicable", "mean_share"):
+        one, other = getattr(first, name), getattr(again, name)
+        assert (other.value, other.low, other.high) == pytest.approx((one.value, one.low, one.high)), name
+
+
 def test_labels_swapped_within_scenarios_leave_the_second_moment_but_not_the_mean():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((60, 40)) + 2 * np.eye(40)[0]

@@ -61,7 +61,7 @@ def dose_response(alphas: ArrayLike, response: ArrayLike, *, level: float = 0.95
 
     Example:
         >>> print(dose_response([-1.0, 0.0, 1.0], [[-2.0, -1.0], [0.0, 0.0], [2.0, 1.0]]))
-        slope 1.500 [-4.853, 7.853], Spearman 1.000 [1.000, 1.000], 0% of scenarios the other way
+        slope 1.500 [-4.853, 7.853], Spearman 1.000 [-0.684, 1.000], 0% of scenarios the other way
     """
     x, y = as_float_array(alphas, "alphas", ndim=1), as_float_array(response, "response", ndim=2)
     if len(np.unique(x)) < 2 or len(x) != len(y):
@@ -76,17 +76,17 @@ def dose_response(alphas: ArrayLike, response: ArrayLike, *, level: float = 0.95
         x,
         y,
         mean_over_scenarios(slopes, level=level),
-        _within_one(mean_over_scenarios(_spearman(x, y), level=level)),
+        _mean_correlation(_spearman(x, y), level),
         float((slopes * np.abs(x).max() < -1e-3).mean()),
     )
 
 
 def mean_over_scenarios(values: FloatArray, *, level: float = 0.95) -> Estimate:
-    """Mean with its interval over scenarios; no interval for fewer than two.
+    """Mean with its interval over scenarios; no interval for fewer than two, or where all are alike.
 
     Example:
-        >>> print(mean_over_scenarios(np.array([1.0, 1.0, 1.0])))
-        1.000 [1.000, 1.000]
+        >>> print(mean_over_scenarios(np.array([1.0, 1.0, 1.0])), mean_over_scenarios(np.array([1.0, 2.0, 3.0])))
+        1.000 2.000 [-0.484, 4.484]
     """
     return over_scenarios(lambda kept: float(values[kept].mean()), len(values), level=level)
 
@@ -99,15 +99,26 @@ def over_scenarios(statistic: Callable[[FloatArray], float], n: int, *, level: f
         return Estimate(value, None, None, level, n, n, "one scenario: no interval")
     left_out = [float(statistic(np.arange(n) != i)) for i in range(n)]
     interval = jackknife_interval(value, left_out, level=level)
-    low, high = (None, None) if interval is None else interval
-    return Estimate(value, low, high, level, n, n, "jackknife over scenarios")
+    if interval is None or interval[0] == interval[1]:
+        return Estimate(value, None, None, level, n, n, "no interval: all scenarios alike")
+    return Estimate(value, *interval, level, n, n, "jackknife over scenarios")
 
 
-def _within_one(correlation: Estimate) -> Estimate:
-    """The interval of a correlation, which ends at -1 and 1."""
-    if correlation.low is None or correlation.high is None:
-        return correlation
-    return replace(correlation, low=max(correlation.low, -1.0), high=min(correlation.high, 1.0))
+def _mean_correlation(correlations: FloatArray, level: float) -> Estimate:
+    """Mean with an interval that ends at -1 and 1, and is not of zero width where all scenarios reach one of them.
+
+    Of n of n scenarios at 1, at least a share ((1 - level)/2)^(1/n) is there (Clopper & Pearson 1934); the others may
+    be anywhere.
+    """
+    found = mean_over_scenarios(correlations, level=level)
+    if found.low is not None and found.high is not None:
+        return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+    n = len(correlations)
+    if n < 2 or abs(found.value) < 1 - 1e-9:
+        return found
+    least = 2 * ((1 - level) / 2) ** (1 / n) - 1
+    ends = (least, 1.0) if found.value > 0 else (-1.0, -least)
+    return replace(found, low=ends[0], high=ends[1], method=f"exact bound, {n} of {n} scenarios")
 
 
 def _spearman(x: FloatArray, y: FloatArray) -> FloatArray:

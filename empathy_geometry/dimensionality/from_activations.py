@@ -45,8 +45,8 @@ def dimensionality_of_activations(
         ValueError: unknown layer or class, a scenario that lacks a class, or too few scenarios.
 
     Example:
+        >>> import numpy as np, torch
         >>> rng = np.random.default_rng(0)
-        >>> import torch
         >>> values = torch.as_tensor(rng.standard_normal((80, 1, 50)), dtype=torch.float32)
         >>> values[::2, 0, 0] += 8
         >>> acts = Activations(values, (0,), np.array(["warm", "plain"] * 40), np.repeat(np.arange(40), 2))

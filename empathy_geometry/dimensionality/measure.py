@@ -8,7 +8,7 @@ from empathy_geometry.activations.dominance import warn_of_dominance
 from empathy_geometry.dimensionality.measurement import Measurement
 from empathy_geometry.dimensionality.rarefaction import check_sizes
 from empathy_geometry.dimensionality.result import Dimensionality
-from empathy_geometry.dimensionality.spectrum import check_differences, gram, subset
+from empathy_geometry.dimensionality.spectrum import by_length, check_differences, gram, subset
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike
 from empathy_geometry.foundation._validation import as_generator, as_names
 
@@ -87,6 +87,9 @@ def draw_dimensionality(
     """`dimensionality` from a generator in use; `seed` is what the result records."""
     x = check_differences(differences, at_least=12)
     scenarios = np.arange(len(x)) if names is None else as_names(names, "names", len(x))
+    # Blocks and folds are drawn over rows in an order of their own, so that the order they come in says nothing.
+    order = by_length(x)
+    x, scenarios = x[order], scenarios[order]
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level}; try 0.95")
     if n_resamples < 10:
@@ -100,6 +103,8 @@ def draw_dimensionality(
                 f"null_differences must be [m, {x.shape[1]}] like differences, got {reference.shape}; "
                 f"do both come from one model?"
             )
+        numbers = by_length(reference)
+        reference = reference[numbers]
         rows = np.vstack([x, reference])
     g = gram(rows)
     measure = Measurement(g, len(x), x.shape[1], center, level, n_resamples, generator)
@@ -107,7 +112,7 @@ def draw_dimensionality(
         m = min(len(x), len(g) - len(x))
         chosen = len(x) + np.sort(generator.permutation(len(g) - len(x))[:m])
         alone = Measurement(subset(g, chosen), m, x.shape[1], center, level, n_resamples, generator)
-        null = alone.result(tuple(s for s in chosen_sizes if s <= m) or (m,), None, seed, chosen - len(x))
+        null = alone.result(tuple(s for s in chosen_sizes if s <= m) or (m,), None, seed, numbers[chosen - len(x)])
     found = measure.result(chosen_sizes, null, seed, scenarios)
     warn_of_dominance(found.dominant, "the dimensionality", stacklevel=3)
     return found

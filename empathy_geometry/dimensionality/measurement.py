@@ -6,7 +6,7 @@ import numpy as np
 
 from empathy_geometry.activations.dominance import dominant_scenarios
 from empathy_geometry.dimensionality.hard_threshold import hard_threshold_rank
-from empathy_geometry.dimensionality.parallel import exchange_share, isotropic_share, parallel_count
+from empathy_geometry.dimensionality.parallel import isotropic_share, parallel_count, reference_share
 from empathy_geometry.dimensionality.participation import corrected_participation, mean_share, naive_participation
 from empathy_geometry.dimensionality.ranks import components_for, entropy_rank, fractional_components_for
 from empathy_geometry.dimensionality.rarefaction import rarefy
@@ -140,8 +140,8 @@ class Measurement:
             )
             name = "parallel analysis against isotropic noise"
         else:
-            share = exchange_share(
-                self.noise,
+            share = reference_share(
+                self.noise[self.n :, self.n :],
                 self.n,
                 self.shrinkage,
                 self.d_model,
@@ -149,7 +149,7 @@ class Measurement:
                 n_draws=_NULL_DRAWS,
                 generator=self.generator,
             )
-            name = "parallel analysis against exchanged null differences"
+            name = "parallel analysis against noise like the null differences"
         return self._count(
             lambda rows: parallel_count(second_moment_spectrum(self._white(rows), center=False), share, self.d_model),
             name,

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from empathy_geometry.dimensionality.spectrum import by_length
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
 from empathy_geometry.foundation._validation import as_generator, as_matrix, as_names, rows_named
 
@@ -54,7 +55,8 @@ def draw_neutral_differences(
             f"a null needs at least 24 rows of the neutral class {negative!r}, got {len(rows)}; "
             f"pass null_differences of another control, or None"
         )
-    order = generator.permutation(len(rows))
+    # Pairs are drawn over rows in an order of their own, so that the order they come in says nothing.
+    order = by_length(rows)[generator.permutation(len(rows))]
     first: dict[object, int] = {}
     pairs = []
     for row in order.tolist():

@@ -25,6 +25,16 @@ def check_differences(differences: ArrayLike, name: str = "differences", *, at_l
     return x
 
 
+def by_length(x: FloatArray) -> IntArray:
+    """Order of the rows by length: one that does not depend on the order they come in.
+
+    Example:
+        >>> by_length(np.array([[3.0, 0.0], [1.0, 1.0], [0.0, 2.0]])).tolist()
+        [1, 2, 0]
+    """
+    return np.asarray(np.argsort((x**2).sum(axis=1), kind="stable"))
+
+
 def gram(x: FloatArray) -> FloatArray:
     """Inner products of the rows, [n, n]."""
     return np.asarray(x @ x.T)
