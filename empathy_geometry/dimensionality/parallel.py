@@ -104,7 +104,7 @@ def reference_share(
     half = min(len(g) // 2, n)
     split = [_split(g, half, shrinkage, d_model, generator) for _ in range(n_draws)]
     for_all = _edge(n, d_model) / _edge(half, d_model)
-    return max(float(np.quantile(drawn, quantile)), float(np.quantile(split, quantile)) * for_all)
+    return float(max(np.quantile(drawn, quantile), np.quantile(split, quantile) * for_all))
 
 
 def _drawn_anew(g: FloatArray, n: int, shrinkage: float, d_model: int, generator: np.random.Generator) -> float:
