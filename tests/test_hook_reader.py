@@ -7,7 +7,7 @@ import torch
 from tiny_models import tiny_bridge
 
 from empathy_geometry.activations.hook_reader import HookReader, to_cpu
-from empathy_geometry.models.loading import hook_name
+from empathy_geometry.models.hooked_model import hook_name
 from empathy_geometry.models.model_view import wrapped_passes
 
 

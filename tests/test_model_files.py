@@ -11,8 +11,8 @@ from tiny_models import has_hooked_transformer, tiny_bridge, tiny_tokenizer
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 import empathy_geometry as eg
+from empathy_geometry.models.hooked_model import is_bridge
 from empathy_geometry.models.identity import identity_differences, model_identity
-from empathy_geometry.models.loading import is_bridge
 
 TEXTS = eg.LabeledTexts(["so sorry", "noted", "oh no", "fine"], ["w", "c", "w", "c"], ["a", "a", "b", "b"])
 IDS = torch.arange(20, 60)[None]

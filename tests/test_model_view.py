@@ -14,7 +14,7 @@ from torch import nn
 from transformers import MistralConfig, MistralForCausalLM
 
 import empathy_geometry as eg
-from empathy_geometry.models.loading import hook_points
+from empathy_geometry.models.hooked_model import hook_points
 from empathy_geometry.models.model_view import SWITCH, is_view, own_view, prepare_view
 from empathy_geometry.models.shared_copy import NoSharedCopyError, reachable_modules, shared_copy
 from empathy_geometry.models.tokens import pad

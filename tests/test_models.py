@@ -8,17 +8,16 @@ from tiny_models import D_MODEL, N_CTX, N_LAYERS, has_hooked_transformer, tiny_b
 
 import empathy_geometry as eg
 from empathy_geometry.models import embedded_model
-from empathy_geometry.models.identity import model_identity, tokenizer_sha256
-from empathy_geometry.models.loading import (
+from empathy_geometry.models.hooked_model import (
     HookedModel,
-    check_model,
     context_length,
     hook_name,
     hook_names,
     is_bridge,
-    load_model,
     model_device,
 )
+from empathy_geometry.models.identity import model_identity, tokenizer_sha256
+from empathy_geometry.models.loading import check_model, load_model
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 

@@ -9,7 +9,7 @@ from tiny_models import D_MODEL, tiny_bridge
 
 import empathy_geometry as eg
 from empathy_geometry.generation import continuations, decoding, likelihood
-from empathy_geometry.models.loading import is_bridge
+from empathy_geometry.models.hooked_model import is_bridge
 from empathy_geometry.steering import reference, sweep
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS, unsteered_reference

@@ -21,7 +21,8 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import as_layers, check_choice, whole_number
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.chat_template import written_day
-from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_names, model_device
+from empathy_geometry.models.hooked_model import HookedModel, Site, hook_names, model_device
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.tokens import ControlReading
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 

@@ -22,8 +22,8 @@ from empathy_geometry.activations.store_writer import StoreWriter
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.provenance import Provenance, kind_of, package_versions
+from empathy_geometry.models.hooked_model import HookedModel, Site, hook_names, model_device
 from empathy_geometry.models.identity import model_identity, tokenizer_sha256
-from empathy_geometry.models.loading import HookedModel, Site, hook_names, model_device
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 _SHARD_BYTES = 64 * 2**20

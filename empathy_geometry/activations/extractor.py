@@ -19,7 +19,7 @@ from empathy_geometry.activations.prefix_cache import PrefixCache
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import IntArray
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import TokenizedText, pad
 
 

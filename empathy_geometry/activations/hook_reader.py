@@ -11,7 +11,7 @@ from torch import Tensor
 
 from empathy_geometry.models.attachment import Hook, attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
+from empathy_geometry.models.hooked_model import HookedModel, is_bridge, model_device
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
 

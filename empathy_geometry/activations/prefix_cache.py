@@ -11,7 +11,7 @@ from torch import Tensor
 
 from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, hook_name, is_bridge, model_device
+from empathy_geometry.models.hooked_model import HookedModel, hook_name, is_bridge, model_device
 from empathy_geometry.models.model_view import model_of, wrapped_passes
 from empathy_geometry.models.tokens import pad
 

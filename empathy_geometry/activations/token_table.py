@@ -11,7 +11,7 @@ import numpy.typing as npt
 from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.activations.positions import Position, read_length, token_slots
 from empathy_geometry.foundation._types import IntArray
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import ControlReading, TokenizedText, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 

@@ -11,7 +11,7 @@ from empathy_geometry.causal.edited_model import EditedModel, next_token_nll
 from empathy_geometry.causal.markers import marker_positions, response_tokens
 from empathy_geometry.causal.preparation import Preparation, Target
 from empathy_geometry.foundation._types import FloatArray, StrArray
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.texts.labeled_texts import LabeledTexts

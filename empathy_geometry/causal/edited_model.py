@@ -13,7 +13,7 @@ from empathy_geometry.activations.pooling import Pooling
 from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, hook_names, model_device
+from empathy_geometry.models.hooked_model import HookedModel, hook_names, model_device
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
 from empathy_geometry.steering.stream_edit import StreamEdit, attached_but_outliers

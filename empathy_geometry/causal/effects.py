@@ -37,8 +37,9 @@ from empathy_geometry.foundation.names import as_name
 from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.models.hooked_model import HookedModel, hook_name
 from empathy_geometry.models.identity import model_identity
-from empathy_geometry.models.loading import HookedModel, check_model, hook_name
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.texts.labeled_texts import LabeledTexts

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray, IntArray, StrArray
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import TokenizedText, tokenize
 
 # Tokens so unlikely that their logits are mostly noise are not considered.

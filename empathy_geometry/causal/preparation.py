@@ -29,7 +29,7 @@ from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.geometry.control_directions import class_swapped, draw_directions
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.hook import SteeringHook, Units
 from empathy_geometry.steering.stream_edit import StreamEdit

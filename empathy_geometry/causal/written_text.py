@@ -12,7 +12,7 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.causal.preparation import Preparation
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.generation.continuations import generate
-from empathy_geometry.models.loading import HookedModel, hook_names
+from empathy_geometry.models.hooked_model import HookedModel, hook_names
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import tokenize_messages
 from empathy_geometry.steering.stream_edit import StreamEdit, attached_but_outliers

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from empathy_geometry.activations.prefix_cache import PrefixCache
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
+from empathy_geometry.models.hooked_model import HookedModel, is_bridge, model_device
 from empathy_geometry.models.model_view import model_of, own_view
 from empathy_geometry.models.rope import rope_arguments
 

@@ -10,7 +10,8 @@ import numpy as np
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.generation.decoding import BatchContext, decode
-from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.models.hooked_model import HookedModel
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import ControlReading, tokenize, tokenize_messages
 

@@ -16,7 +16,7 @@ from empathy_geometry.generation.cached_rows import CachedRows, cache_bytes_per_
 from empathy_geometry.generation.edited_prompts import PromptEdit, read_edited_prompts
 from empathy_geometry.generation.repeats import distinct
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.model_view import prepare_view
 from empathy_geometry.models.tokens import pad
 

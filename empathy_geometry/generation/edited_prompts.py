@@ -12,7 +12,7 @@ from torch import Tensor
 from empathy_geometry.foundation._types import IntArray
 from empathy_geometry.generation.cached_rows import CachedRows
 from empathy_geometry.generation.repeats import distinct
-from empathy_geometry.models.loading import HookedModel, is_bridge
+from empathy_geometry.models.hooked_model import HookedModel, is_bridge
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from empathy_geometry.generation.repeats import distinct
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.attachment import Hook, attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, hook_name
+from empathy_geometry.models.hooked_model import HookedModel, hook_name
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import pad
 

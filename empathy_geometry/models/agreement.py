@@ -14,8 +14,7 @@ from torch import Tensor
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.attached_hooks import attached_hooks
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.identity import named_modules_once
-from empathy_geometry.models.loading import HookedModel, is_bridge, model_device
+from empathy_geometry.models.hooked_model import HookedModel, is_bridge, model_device, named_modules_once
 from empathy_geometry.models.model_view import is_view
 from empathy_geometry.models.shared_copy import NoSharedCopyError
 from empathy_geometry.models.unwrapped import unwrapped

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from empathy_geometry.models.held_interrupts import held_interrupts
-from empathy_geometry.models.loading import HookedModel, hook_points, is_bridge
+from empathy_geometry.models.hooked_model import HookedModel, hook_points, is_bridge
 
 Hook: TypeAlias = Callable[[Tensor, Any], Tensor | None]
 """From a stream [batch, pos, d_model] and its hook point to the stream that goes on, or None to leave it."""

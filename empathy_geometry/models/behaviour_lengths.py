@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from empathy_geometry.foundation._types import IntArray
-from empathy_geometry.models.loading import HookedModel, is_bridge
+from empathy_geometry.models.hooked_model import HookedModel, is_bridge
 
 # How configurations call a reach of attention. A name too many costs a trial, a name too few a wrong number.
 _WINDOW = re.compile(r"(^|_)(sliding_)?window(_size)?$|^attention_chunk_size$|^local_attention(_window)?$")

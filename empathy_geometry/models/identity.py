@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.metadata import version
 from types import BuiltinFunctionType, FunctionType
@@ -16,10 +16,11 @@ import xxhash
 from torch import Tensor, nn
 
 from empathy_geometry.foundation.differences import differences, flattened
+from empathy_geometry.models.agreement import known_difference
 from empathy_geometry.models.attached_hooks import attached_hooks
 from empathy_geometry.models.embedded_model import GGUF_NAME, GGUF_SHA256
 from empathy_geometry.models.fingerprint import tensor_fingerprint
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel, named_modules_once
 from empathy_geometry.models.names import EMBEDDED_NAME
 
 _BUILDERS = ("torch", "transformers", "transformer-lens")
@@ -80,8 +81,6 @@ def model_identity(model: HookedModel, *, edits: bool = False) -> dict[str, Any]
     identity: dict[str, Any] = {"name": str(model.cfg.model_name)} | structure | {"device": str(first.device)}
     if identity["name"] == EMBEDDED_NAME:
         identity |= {"source_file": GGUF_NAME, "source_sha256": GGUF_SHA256}
-    from empathy_geometry.models.agreement import known_difference
-
     off = known_difference(model)
     if off is not None:
         identity["differs_from_hugging_face"] = off
@@ -164,19 +163,6 @@ def run_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
     return found + [f"model: {words}" for words in identity_differences(*models) if not words.startswith("name:")]
 
 
-def named_modules_once(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every module of a model once, by the name that Hugging Face gives it where it has one.
-
-    TransformerBridge reaches a module by several names and puts wrappers between; the wrappers are given too, under
-    the name of what they wrap.
-    """
-    seen: set[int] = set()
-    inner = vars(model).get("original_model")
-    if isinstance(inner, nn.Module):
-        yield from _walk(inner, "", seen)
-    yield from _walk(model, "", seen)
-
-
 def tokenizer_sha256(model: HookedModel) -> str:
     """SHA-256 over what decides the token ids of a text: vocabulary, merges, special tokens, chat template."""
     tokenizer = model.tokenizer
@@ -201,18 +187,6 @@ def _core_sha256(serialised: str) -> str:
 @cache
 def _built_by() -> dict[str, str]:
     return {package: version(package) for package in _BUILDERS}
-
-
-def _walk(module: nn.Module, name: str, seen: set[int]) -> Iterator[tuple[str, nn.Module]]:
-    if id(module) in seen:
-        return
-    seen.add(id(module))
-    yield name, module
-    for child_name, child in module._modules.items():
-        if child is not None:
-            wrapped = child_name in ("_original_component", "original_component")
-            inner = name if wrapped else f"{name}.{child_name}" if name else child_name
-            yield from _walk(child, inner, seen)
 
 
 def _fingerprints(modules: list[tuple[str, nn.Module]]) -> dict[str, dict[str, str]]:

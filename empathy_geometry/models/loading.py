@@ -3,54 +3,24 @@
 import copy
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation._validation import check_choice, whole_number
+from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.models.agreement import (
+    bridge_agreement,
+    check_agreement,
+    compare_logits,
+    warn_of_difference,
+)
 from empathy_geometry.models.embedded_model import load_embedded
 from empathy_geometry.models.hooked_transformer import check_hooked_transformer, to_hooked_transformer
 from empathy_geometry.models.model_files import check_folder, is_gguf, load_folder, load_gguf, model_not_found
 from empathy_geometry.models.names import EMBEDDED_NAME
 from empathy_geometry.models.unwrapped import detached_copy
-
-Site = Literal["resid_post", "resid_mid", "resid_pre", "attn_out", "mlp_out"]
-SITES: tuple[Site, ...] = ("resid_post", "resid_mid", "resid_pre", "attn_out", "mlp_out")
-
-
-VIEW_POINTS = "_empathy_geometry_points"
-"""Attribute of our own views (`own_view`): their hook points by name."""
-
-
-@runtime_checkable
-class HookedModel(Protocol):
-    """What HookedTransformer and TransformerBridge have in common, as far as this library uses it."""
-
-    cfg: Any
-    tokenizer: Any
-
-    @property
-    def hook_dict(self) -> dict[str, Any]:
-        """Hook points by name."""
-
-    def hooks(
-        self, fwd_hooks: Sequence[tuple[str | Callable[[str], bool], Callable[..., Tensor | None]]] = ...
-    ) -> AbstractContextManager[Any]:
-        """Attach hooks for the time of a `with` block."""
-
-    def to_tokens(self, input: Any) -> Tensor:
-        """Token ids of a text."""
-
-    def generate(self, input: Any) -> Any:
-        """Continue a text."""
-
-    def __call__(self, input: Any) -> Any:
-        """Forward pass."""
 
 
 def load_model(
@@ -101,8 +71,6 @@ def load_model(
         >>> model = eg.load_model("models/tiny.Q4_1.gguf")  # doctest: +SKIP
         >>> model = eg.load_model(hf_model, tokenizer=tokenizer)  # doctest: +SKIP
     """
-    from empathy_geometry.models.agreement import bridge_agreement, check_agreement, compare_logits
-
     if device_map is not None and (device != "auto" or hooked_transformer or isinstance(name, nn.Module)):
         raise ValueError(
             "device_map spreads a TransformerBridge over devices as it is loaded by name: leave device='auto' and "
@@ -215,49 +183,6 @@ def _path(name: str) -> str:
     return str(path) if path.exists() or is_gguf(name) else name
 
 
-def hook_name(model: HookedModel, layer: Layer, site: Site = "resid_post") -> str:
-    """The TransformerLens name of a hook point, checked against the model.
-
-    TransformerBridge of TransformerLens 3 ignores unknown names silently, so every name goes through here.
-
-    Raises:
-        ValueError: no such layer or site in this model.
-    """
-    return hook_names(model, [layer], site)[0]
-
-
-def hook_names(model: HookedModel, layers: Sequence[Layer], site: Site = "resid_post") -> list[str]:
-    """The names of one hook point per layer; "embed" is the residual stream before the first block, at every site.
-
-    Raises:
-        ValueError: no such layer or site in this model.
-    """
-    check_choice(site, "site", SITES)
-    n_layers = int(model.cfg.n_layers)
-    points = hook_points(model)
-    names = []
-    for layer in layers:
-        if layer == "embed":
-            name = "blocks.0.hook_resid_pre"
-        else:
-            number = whole_number(layer)
-            if number is None or not 0 <= number < n_layers:
-                raise ValueError(
-                    f"layer must be 'embed' or an index from 0 to {n_layers - 1} in this model, got {layer!r}"
-                )
-            name = f"blocks.{number}.hook_{site}"
-        if name not in points:
-            raise ValueError(f"this model has no hook point {name!r} (site {site!r}); try site='resid_post'")
-        names.append(name)
-    return names
-
-
-def hook_points(model: HookedModel) -> Mapping[str, Any]:
-    """Hook points by name; of our own views those that are called (TransformerBridge makes its table at each look)."""
-    own: Mapping[str, Any] | None = getattr(model, "__dict__", {}).get(VIEW_POINTS)
-    return model.hook_dict if own is None else own
-
-
 def check_model(model: object) -> None:
     """Raise TypeError, with what to do, unless `model` is a hooked model; warn if its bridge computes other logits.
 
@@ -272,24 +197,7 @@ def check_model(model: object) -> None:
             f"{type(model).__name__} without {', '.join(missing)}; try eg.load_model(name), or "
             f"TransformerBridge.boot_transformers for a Hugging Face model"
         )
-    from empathy_geometry.models.agreement import warn_of_difference
-
     warn_of_difference(model)  # type: ignore[arg-type]
-
-
-def is_bridge(model: HookedModel) -> bool:
-    """Whether the model wraps a Hugging Face model (TransformerBridge) or is a HookedTransformer."""
-    return hasattr(model, "original_model")
-
-
-def model_device(model: HookedModel) -> torch.device:
-    """Where the model takes its tokens."""
-    return torch.device(model.cfg.device)
-
-
-def context_length(model: HookedModel) -> int:
-    """The longest sequence that the model was made for, in tokens."""
-    return int(model.cfg.n_ctx)
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from empathy_geometry.models.attachment import Attachment, attached, attachments
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.held_interrupts import held_interrupts
-from empathy_geometry.models.loading import VIEW_POINTS, HookedModel, context_length, is_bridge, model_device
+from empathy_geometry.models.hooked_model import VIEW_POINTS, HookedModel, context_length, is_bridge, model_device
 from empathy_geometry.models.shared_copy import NoSharedCopyError, reachable_modules, shared_copy
 from empathy_geometry.models.tree_state import HookTables, TreeState
 

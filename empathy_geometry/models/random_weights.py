@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from empathy_geometry.foundation._validation import as_generator
-from empathy_geometry.models.loading import HookedModel, check_model, is_bridge, load_model
+from empathy_geometry.models.hooked_model import HookedModel, is_bridge
+from empathy_geometry.models.loading import check_model, load_model
 from empathy_geometry.models.names import EMBEDDED_NAME
 
 RANDOM_WEIGHTS = "random weights, seed"

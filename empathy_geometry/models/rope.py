@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, is_bridge
+from empathy_geometry.models.hooked_model import HookedModel, is_bridge
 
 
 def rope_arguments(

@@ -14,7 +14,7 @@ from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.models.chat_template import ChatTemplate, render_chat, template_day
 from empathy_geometry.models.control_tokens import ControlTokens, Pieces
-from empathy_geometry.models.loading import HookedModel, context_length
+from empathy_geometry.models.hooked_model import HookedModel, context_length
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 ControlReading = Literal["text", "control"]

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.identity import model_identity
-from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.planted.vocabulary import (
     CHAIN_LENGTH,
     CONCEPTS,

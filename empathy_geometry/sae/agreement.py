@@ -14,8 +14,8 @@ from empathy_geometry.foundation._validation import as_groups, as_names, class_n
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.geometry.subspaces import Subspace
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.identity import identity_differences
-from empathy_geometry.models.loading import HookedModel
 from empathy_geometry.sae.agreement_data import AgreementData
 from empathy_geometry.sae.agreement_result import HEADLINE, SaeAgreement
 from empathy_geometry.sae.aligned import aligned_agreement

@@ -20,7 +20,8 @@ from empathy_geometry.activations.positions import POSITION_NAMES, Position, jud
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, check_model, hook_names
+from empathy_geometry.models.hooked_model import HookedModel, hook_names
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
 from empathy_geometry.sae.reconstruction import Reconstruction, ReconstructionSums

@@ -4,7 +4,7 @@ import re
 from typing import TypeAlias, cast
 
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.models.loading import SITES, Site
+from empathy_geometry.models.hooked_model import SITES, Site
 
 Place: TypeAlias = tuple[Layer, Site]
 """Layer and site."""

@@ -22,8 +22,9 @@ from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.checked_json import content_sha256
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
+from empathy_geometry.models.hooked_model import HookedModel, Site, hook_name
 from empathy_geometry.models.identity import identity_differences, model_identity, tokenizer_sha256
-from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.sae.training_texts import TrainingTexts, training_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts

@@ -14,7 +14,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.checked_json import content_sha256
 from empathy_geometry.foundation.provenance import Provenance, kind_of
-from empathy_geometry.models.loading import HookedModel, Site
+from empathy_geometry.models.hooked_model import HookedModel, Site
 from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder
 from empathy_geometry.sae.hook_places import hook_of_place
 from empathy_geometry.sae.lens import sae_lens

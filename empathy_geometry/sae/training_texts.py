@@ -7,7 +7,7 @@ import numpy as np
 
 from empathy_geometry.foundation._types import IntArray, StrArray
 from empathy_geometry.foundation.provenance import hash_texts
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import TokenizedText, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 

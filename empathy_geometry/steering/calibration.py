@@ -16,7 +16,7 @@ from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.generation.continuations import Continuations, generate
 from empathy_geometry.generation.likelihood import Reading, read_continuations
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.steering.coherence import Coherence, CoherencePart, coherence_of
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD
 

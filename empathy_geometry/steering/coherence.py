@@ -12,7 +12,7 @@ from torch import Tensor
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.generation.continuations import Continuations
 from empathy_geometry.generation.likelihood import Reading, read_continuations
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 
 CoherencePart = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 """A user's own part: (steered texts, unsteered texts) to one number in [0, 1] a row."""

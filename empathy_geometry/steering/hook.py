@@ -16,8 +16,9 @@ from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.attachment import attached
+from empathy_geometry.models.hooked_model import HookedModel, hook_names
 from empathy_geometry.models.identity import identity_differences, model_identity
-from empathy_geometry.models.loading import HookedModel, check_model, hook_names
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import is_view, prepare_view
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.stream_edit import StreamEdit

@@ -23,7 +23,8 @@ from empathy_geometry.generation.continuations import Continuations
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, Site, check_model, hook_name
+from empathy_geometry.models.hooked_model import HookedModel, Site, hook_name
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import ControlReading, pad, tokenize
 from empathy_geometry.steering.hook import SteeringHook

@@ -21,7 +21,7 @@ from empathy_geometry.generation.decoding import decode
 from empathy_geometry.generation.likelihood import read_streams
 from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.loading import HookedModel, model_device
+from empathy_geometry.models.hooked_model import HookedModel, model_device
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
 from empathy_geometry.models.tokens import tokenize

@@ -10,7 +10,7 @@ import numpy as np
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.settings import Settings, check_count, check_names
 from empathy_geometry.geometry.directions import ConceptDirection
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.steering.hook import UNITS, SteeringHook, Units
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
 from empathy_geometry.steering.reference import unsteered_reference

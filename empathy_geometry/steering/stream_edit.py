@@ -10,7 +10,7 @@ from torch import Tensor
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.models.attachment import attached
-from empathy_geometry.models.loading import HookedModel, hook_name
+from empathy_geometry.models.hooked_model import HookedModel, hook_name
 from empathy_geometry.models.model_view import prepare_view
 from empathy_geometry.steering.token_tracking import TokenTracker
 

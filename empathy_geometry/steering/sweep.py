@@ -22,7 +22,8 @@ from empathy_geometry.generation.decoding import decode
 from empathy_geometry.generation.edited_prompts import PromptEdit
 from empathy_geometry.generation.likelihood import Reading, read_streams
 from empathy_geometry.geometry.directions import ConceptDirection
-from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.models.hooked_model import HookedModel
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.steering.coherence import CoherencePart, coherence_of
 from empathy_geometry.steering.hook import Operation, SteeringHook, Units

@@ -11,7 +11,7 @@ from torch import Tensor
 from empathy_geometry.activations.outlier_tokens import find_outliers, token_norms
 from empathy_geometry.foundation._validation import check_choice, whole_number
 from empathy_geometry.models.attachment import Before
-from empathy_geometry.models.loading import HookedModel, is_bridge
+from empathy_geometry.models.hooked_model import HookedModel, is_bridge
 
 Span: TypeAlias = tuple[int, int]
 """(start, stop) in real tokens of a row: padding counts nothing, a prepended BOS counts one."""

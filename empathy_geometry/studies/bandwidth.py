@@ -23,8 +23,9 @@ from empathy_geometry.foundation.result_file import title
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.control_directions import random_controls
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.identity import model_identity
-from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.reference import unsteered_reference

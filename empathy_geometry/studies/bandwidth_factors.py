@@ -12,7 +12,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.geometry.directions import ConceptDirection
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.search import SearchDesign, search_sweep

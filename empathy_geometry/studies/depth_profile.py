@@ -20,8 +20,9 @@ from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.foundation.result_file import file_stem, title, write_result
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.models.hooked_model import HookedModel, hook_names
 from empathy_geometry.models.identity import model_identity
-from empathy_geometry.models.loading import HookedModel, check_model, hook_names
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.plots.style import png_bytes
 from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth_factors import measure_factors

@@ -4,7 +4,7 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.models.loading import HookedModel, hook_names
+from empathy_geometry.models.hooked_model import HookedModel, hook_names
 from empathy_geometry.sae.agreement import sae_agreement
 from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.sae.autoencoder import SparseAutoencoder, as_autoencoder

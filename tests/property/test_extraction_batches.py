@@ -11,7 +11,7 @@ from tiny_models import KINDS, tiny_model
 
 import empathy_geometry as eg
 from empathy_geometry.activations import outlier_tokens as outlier_rule
-from empathy_geometry.models.loading import SITES
+from empathy_geometry.models.hooked_model import SITES
 from empathy_geometry.models.tokens import pad, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 

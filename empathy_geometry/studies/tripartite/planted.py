@@ -15,7 +15,7 @@ from empathy_geometry.evaluation.label_permutations import label_permutations
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.provenance import Kind, hash_texts
-from empathy_geometry.models.loading import HookedModel
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.studies.tripartite.left_out import left_out
 from empathy_geometry.studies.tripartite.result import Tripartite
 from empathy_geometry.studies.tripartite.sets import EmpathyTexts, StudyTexts

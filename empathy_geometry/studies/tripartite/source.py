@@ -10,8 +10,9 @@ from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.provenance import Kind, kind_of
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.identity import model_identity
-from empathy_geometry.models.loading import HookedModel, check_model
+from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.random_weights import randomise_weights
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 

@@ -16,7 +16,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.checked_json import content_sha256
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance, package_versions
-from empathy_geometry.models.loading import HookedModel, hook_name
+from empathy_geometry.models.hooked_model import HookedModel, hook_name
 from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.studies.tripartite.agreement import agreement
 from empathy_geometry.studies.tripartite.causal import causal as causal_section
