@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 import empathy_geometry as eg
-from empathy_geometry.geometry.cosine import CosineWarning, cosine
 from empathy_geometry.geometry.direction_methods import METHODS, fit_vector
+from empathy_geometry.geometry.directions import CosineWarning, cosine
 
 D = 24
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +12,12 @@ from torch import Tensor
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.models.identity import identity_differences
 
-if TYPE_CHECKING:
-    from empathy_geometry.activations.pooled import Activations
-
 # Settings that decide what a vector is; the others say how it was computed.
 _DECIDING = ("outlier_tokens", "outlier_factor", "prepend_bos", "chat_template")
 
 
-def joined_fields(parts: Sequence["Activations"]) -> dict[str, Any]:
-    """The fields of one `Activations` with the rows of all parts; see `Activations.concat`.
+def joined_fields(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields of one `Activations` with the rows of all parts, from the fields of each; see `Activations.concat`.
 
     Raises:
         ValueError: parts differ in layers, site, position, width, settings or model.
@@ -28,28 +25,28 @@ def joined_fields(parts: Sequence["Activations"]) -> dict[str, Any]:
     first = parts[0]
     for number, part in enumerate(parts[1:], 1):
         for name, ours, theirs in (
-            ("layers", list(first.layers), list(part.layers)),
-            ("site", first.site, part.site),
-            ("position", first.position, part.position),
-            ("shape of a row", list(first.values.shape[1:]), list(part.values.shape[1:])),
+            ("layers", list(first["layers"]), list(part["layers"])),
+            ("site", first["site"], part["site"]),
+            ("position", first["position"], part["position"]),
+            ("shape of a row", list(first["values"].shape[1:]), list(part["values"].shape[1:])),
         ):
             if ours != theirs:
                 raise ValueError(
                     f"parts must be read alike: {name} is {ours!r} in part 0 and {theirs!r} in part {number}"
                 )
-        _check_origin(first.provenance, part.provenance, number)
-    texts = [p.texts for p in parts if p.texts is not None]
+        _check_origin(first["provenance"], part["provenance"], number)
+    texts = [p["texts"] for p in parts if p["texts"] is not None]
     return {
-        "values": torch.cat([p.values for p in parts]),
-        "layers": first.layers,
-        "labels": np.concatenate([p.labels for p in parts]),
-        "groups": np.concatenate([p.groups for p in parts]),
-        "position": first.position,
-        "site": first.site,
+        "values": torch.cat([p["values"] for p in parts]),
+        "layers": first["layers"],
+        "labels": np.concatenate([p["labels"] for p in parts]),
+        "groups": np.concatenate([p["groups"] for p in parts]),
+        "position": first["position"],
+        "site": first["site"],
         "texts": reduce(add, texts) if len(texts) == len(parts) else None,
-        "token_embeddings": _joined([p.token_embeddings for p in parts]),
-        "left_out": _joined([p.left_out for p in parts]),
-        "provenance": _origin([p.provenance for p in parts]),
+        "token_embeddings": _joined([p["token_embeddings"] for p in parts]),
+        "left_out": _joined([p["left_out"] for p in parts]),
+        "provenance": _origin([p["provenance"] for p in parts]),
     }
 
 

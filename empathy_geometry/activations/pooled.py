@@ -420,7 +420,7 @@ class Activations:
             raise TypeError(f"concat joins Activations, got {wrong[:3]}; an ActivationStore has .activations()")
         if not given:
             raise ValueError("parts is empty; give at least one")
-        return cls(**joined_fields(given))
+        return cls(**joined_fields([vars(part) for part in given]))
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file (tensors, and everything else as JSON in its header), atomically."""

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from empathy_geometry.foundation.public_names import public_names
-from empathy_geometry.geometry.cosine import CosineWarning as CosineWarning
-from empathy_geometry.geometry.cosine import cosine as cosine
+from empathy_geometry.geometry.directions import CosineWarning as CosineWarning
+from empathy_geometry.geometry.directions import cosine as cosine
 from empathy_geometry.similarity.angles import PrincipalAngles as PrincipalAngles
 from empathy_geometry.similarity.angles import principal_angles as principal_angles
 from empathy_geometry.similarity.disattenuated import DisattenuatedCosine as DisattenuatedCosine
