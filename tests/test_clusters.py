@@ -10,6 +10,7 @@ def test_names_of_clusters_do_not_matter():
     clusters = np.where(y == "a", 7, -3)
     assert purity(clusters, y).value == adjusted_rand(clusters, y).value == 1.0
     assert purity(clusters, y).low == pytest.approx(0.025 ** (1 / 20))
+    assert purity(clusters, y).high == 1.0
 
 
 def test_purity_of_noise_is_not_one_half_and_the_null_knows():

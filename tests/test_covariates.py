@@ -69,3 +69,10 @@ def test_bad_input_is_explained(covariates, names, message):
     x, y, _, groups = rows(concept=1.0, length_effect=1.0)
     with pytest.raises(ValueError, match=message):
         residualise(x, y, covariates, groups=groups, names=names)
+
+
+def test_scenarios_reach_every_interval():
+    x, y, length, groups = rows(concept=1.0, length_effect=1.0)
+    for given, n in ((groups, 60), (None, 120)):
+        found = residualise(x, y, length, groups=given)
+        assert found.before.n_groups == found.after.n_groups == found.covariates_alone.n_groups == n

@@ -1,4 +1,5 @@
 import json
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from empathy_geometry.dimensionality import (
 )
 from empathy_geometry.dimensionality.hard_threshold import marchenko_pastur_median
 from empathy_geometry.dimensionality.parallel import isotropic_share, parallel_count
+from empathy_geometry.dimensionality.participation import corrected_participation
 from empathy_geometry.dimensionality.ranks import components_for
 
 SPECTRUM = 1 / np.arange(1, 2049)
@@ -224,3 +226,25 @@ def test_parallel_analysis_counts_no_noise_after_what_it_took_out(rank):
         x[:, :rank] += 30 * 3.0 ** np.arange(rank) * np.linalg.qr(rng.standard_normal((n, n)))[0][:, :rank]
         counts.append(parallel_count(np.linalg.svd(x, compute_uv=False) ** 2 / n, share, d))
     assert np.mean(np.array(counts) == rank) > 0.8, counts
+
+
+def test_the_second_component_is_tested_against_the_edge_of_one_row_and_one_dimension_less():
+    n, d, share = 12, 30, 0.3
+
+    def edge(rows, dimensions):
+        return (rows**0.5 + dimensions**0.5) ** 2 / (rows * dimensions)
+
+    rest = np.ones(n - 2)
+    part = share * edge(n - 1, d - 1) / edge(n, d)  # of what is left after the first
+    second = part / (1 - part) * rest.sum()
+    for factor, count in ((1.01, 2), (0.99, 1)):
+        assert parallel_count(np.array([100.0, factor * second, *rest]), share, d) == count
+
+
+def test_the_centred_ratio_is_that_of_statistics_over_four_different_rows():
+    x = np.random.default_rng(0).standard_t(3, size=(7, 4)) + 5
+    fours = np.array(list(permutations(range(7), 4)))
+    first, second = x[fours[:, 0]] - x[fours[:, 1]], x[fours[:, 2]] - x[fours[:, 3]]
+    squared_trace = ((first**2).sum(1) * (second**2).sum(1)).mean()
+    trace_of_square = ((first * second).sum(1) ** 2).mean()
+    assert corrected_participation(x @ x.T, center=True) == pytest.approx(squared_trace / trace_of_square)

@@ -99,3 +99,17 @@ def test_bad_input_is_explained(change, message):
     x, a, _, groups = crossed(n=8)
     with pytest.raises(ValueError, match=message):
         erasure(x, a, change["concept"](a), groups=groups)
+
+
+def test_scenarios_reach_every_interval():
+    x, a, b, groups = crossed()
+    for given, n in ((groups, 30), (None, 120)):
+        found = erasure(x, a, b, groups=given)
+        assert found.target.n_groups == found.concept.n_groups == found.target_without_concept.n_groups == n
+
+
+@pytest.mark.parametrize("d", [24, 300])
+def test_where_rows_are_does_not_matter(d):
+    x, a, _, _ = crossed(d=d)
+    far = 1e3 * np.random.default_rng(0).standard_normal(d)
+    assert np.allclose(leace(x + far, a)(x + far), leace(x, a)(x) + far, atol=1e-6)

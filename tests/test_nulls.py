@@ -105,3 +105,9 @@ def test_a_seed_is_a_whole_number(seed):
     """Nothing else can be recorded and used again."""
     with pytest.raises(TypeError, match=r"seed must be a whole number.*seed=0"):
         random_directions(1, d_model=3, seed=seed)
+
+
+def test_one_shuffle_is_enough_and_none_is_refused():
+    assert shuffled_labels(["p", "n", "p", "n"], groups=["a", "a", "b", "b"], n=1, seed=0).shape == (1, 4)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        shuffled_labels(["p", "n", "p", "n"], groups=["a", "a", "b", "b"], n=0, seed=0)

@@ -93,3 +93,13 @@ def test_copies_of_rows_do_not_narrow_the_interval():
         return found.high - found.low
 
     assert width(3) == pytest.approx(width(1), rel=0.02)
+
+
+def test_the_interval_counts_shared_training_rows_and_scenarios():
+    X, y, groups = pairs(12, 6, strength=2.0)
+    types = np.arange(24) % 5
+    found = [selectivity(p, X, y, groups=groups, types=types, seed=0) for p in (Probe("ridge"), Foreign("ridge"))]
+    assert found[0].accuracy.value == found[1].accuracy.value
+    own = cross_validate(Probe("ridge"), X, y, groups=groups, seed=0).variance_inflation
+    widths = [f.selectivity.high - f.selectivity.low for f in found]
+    assert widths[1] / widths[0] == pytest.approx((2 / own) ** 0.5)
