@@ -244,7 +244,7 @@ def peers(
     """A single alpha, all prompts as one batch, by us and by each peer in its environment, in turn."""
     folder = cache_folder() / f"{EMBEDDED_NAME}-{GGUF_SHA256[:12]}"
     length = 0.1 * direction.scales["residual_norm"]
-    hook = eg.SteeringHook(direction, alpha=length)
+    hook = eg.SteeringHook(direction, alpha=length, units="raw")
     given = cache_folder() / "steering_benchmark.json"
     # Token ids, since transformers 4 cannot read a tokenizer that transformers 5 has written.
     ids, mask = pad(prompt_tokens(model, PROMPTS, max_new_tokens=new, chat=True), side="left")

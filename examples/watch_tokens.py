@@ -25,19 +25,18 @@ def main() -> None:
     scenarios = list(dict.fromkeys(texts.groups.tolist()))[:: max(1, len(set(texts.groups)) // arguments.scenarios)]
     acts = eg.extract_activations(model, texts.where(group=scenarios[1:]), layers=[layer], position="response_mean")
     direction = eg.ConceptDirection.from_activations(acts, positive="empathetic", negative="neutral", layer=layer)
-    units = "class_gap" if "class_gap" in direction.scales else "raw"
 
     # A scenario that did not enter the direction.
     pair = texts.where(group=scenarios[:1])
-    scores = eg.token_scores(model, pair.texts, direction, units=units)
+    scores = eg.token_scores(model, pair.texts, direction)
     print(scores)
     for label, mean in zip(pair.labels, scores.means, strict=True):
-        print(f"mean of the {label} text: {mean:+.2f} ({units})")
+        print(f"mean of the {label} text: {mean:+.2f} ({scores.units})")
 
     for alpha in (0.0, 0.15):
         with eg.SteeringHook(direction, alpha=alpha, units="residual_norm").attached(model):
             written = eg.generate(model, ["I lost my job today."], max_new_tokens=24)
-        reading = eg.token_scores(model, written, direction, units=units)
+        reading = eg.token_scores(model, written, direction)
         print(f"alpha {alpha:.2f}, read by the unsteered model {reading.means[0]:+.2f}: {written.texts[0]!r}")
 
     ax = eg.plots.token_scores(scores)

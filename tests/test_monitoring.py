@@ -58,7 +58,7 @@ def test_a_probe_gives_its_decision_value(tiny_llama):
 
 
 def test_class_gaps_put_the_class_means_at_plus_and_minus_a_half(tiny_llama):
-    d = direction(class_means={"positive": 3.0, "negative": -1.0})
+    d = direction(class_means={"positive": 3.0, "negative": -1.0}, scales={"class_gap": 4.0})
     raw, gaps = (eg.token_scores(tiny_llama, TEXTS, d, units=u) for u in ("raw", "class_gap"))
     np.testing.assert_allclose(gaps.scores[0], (raw.scores[0] - 1.0) / 4.0, atol=1e-6)
     assert (raw.centre, gaps.centre) == (1.0, 0.0)
@@ -225,7 +225,7 @@ def test_control_characters_cannot_reach_the_terminal():
     [
         (direction(layer=None), {}, ValueError, "pass layer="),
         (direction(d_model=8), {}, ValueError, "width 8, the model d_model 16"),
-        (direction(), {"units": "class_gap"}, ValueError, "knows its class means"),
+        (direction(), {"units": "class_gap"}, ValueError, "knows its class_gap"),
         (direction(), {"layer": 7}, ValueError, "layer must be"),
         (direction(), {"units": "norms"}, ValueError, "units must be one of"),
         (eg.Probe(), {"layer": 1}, ValueError, "not fitted"),

@@ -115,8 +115,8 @@ def test_hooks_come_off_after_an_exception_and_nested_blocks_compose(tiny_model)
     before = n_hooks(tiny_model)
     plain = logits(tiny_model, ids_of(tiny_model))
     a, b = direction(seed=1), direction(seed=2)
-    with eg.SteeringHook(a, alpha=1.0).attached(tiny_model):
-        with eg.SteeringHook(b, alpha=2.0).attached(tiny_model):
+    with eg.SteeringHook(a, alpha=1.0, units="raw").attached(tiny_model):
+        with eg.SteeringHook(b, alpha=2.0, units="raw").attached(tiny_model):
             nested = logits(tiny_model, ids_of(tiny_model))
         with pytest.raises(KeyError, match="mine"), eg.SteeringHook(b).attached(tiny_model):
             raise KeyError("mine")
@@ -156,7 +156,7 @@ def test_a_hook_edits_once_in_compatibility_mode():
     model.enable_compatibility_mode(disable_warnings=True)
     d = direction()
     before = stream_under(model, eg.SteeringHook(d, alpha=0.0), ids_of(model))
-    after = stream_under(model, eg.SteeringHook(d, alpha=1.5), ids_of(model))
+    after = stream_under(model, eg.SteeringHook(d, alpha=1.5, units="raw"), ids_of(model))
     torch.testing.assert_close(after - before, (1.5 * d.vector).expand_as(after), atol=1e-5, rtol=0)
 
 
@@ -170,7 +170,7 @@ def test_the_response_of_labeled_texts_is_edited_and_nothing_else(tiny_model, si
     d = direction()
     before = stream_under(tiny_model, eg.SteeringHook(d, alpha=0.0), ids, attention_mask=mask)
     seen = []
-    hook = eg.SteeringHook(d, alpha=2.0, positions="response")
+    hook = eg.SteeringHook(d, alpha=2.0, positions="response", units="raw")
     with (
         hook.attached(tiny_model, responses=spans),
         tiny_model.hooks(fwd_hooks=[("blocks.1.hook_resid_post", lambda x, hook: seen.append(x))]),

@@ -107,7 +107,9 @@ def test_divergence_equals_the_texts_run_alpha_by_alpha(tiny_model, operation, l
             mask[:, 0] = 0
             with torch.no_grad():
                 plain = tiny_model(ids)
-                with eg.SteeringHook(d, alpha=float(alpha), operation=operation, layers=layers).attached(tiny_model):
+                with eg.SteeringHook(d, alpha=float(alpha), units="raw", operation=operation, layers=layers).attached(
+                    tiny_model
+                ):
                     expected.append(divergence_part(tiny_model(ids), plain, mask)[0])
         assert found.parts["divergence"][a, 0] == pytest.approx(np.mean(expected), abs=1e-4)
 

@@ -8,10 +8,11 @@ import numpy as np
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.settings import Settings, check_count
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.steering.hook import UNITS, Units
 from empathy_geometry.steering.sweep import NEUTRAL_TEXTS
+from empathy_geometry.steering.units import UNITS, Units
 
 _FEWEST_CONTROLS = 20
+_PARTS_OF_THE_NORM = (-0.1, -0.05, 0.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,10 @@ class CausalDesign(Settings):
     """Settings of the causal tests.
 
     Attributes:
-        alphas: Doses, at least one above zero; effects are those of the largest.
-        units: Of alpha: "residual_norm" (the mean norm of the readout texts at the layer, one length for all), "raw",
-            or the direction's own "class_gap" or "sd".
+        alphas: Doses, at least one above zero; effects are those of the largest. None adds and takes away a twentieth
+            and a tenth of the mean residual norm, one length for all directions.
+        units: Of the alphas, as in `SteeringHook`: None is each direction's own class gap where it has one, else "raw".
+            "residual_norm" is the mean norm of the readout texts at the layer.
         readout_layers: Where probes read; None takes four after the edited one.
         probe: Kind of probe; None is `Probe("logistic")`. "lda" reads well and is a poor witness: it leans on
             directions that hardly vary in natural text, which any edit moves (it fails on the planted transformer).
@@ -42,8 +44,8 @@ class CausalDesign(Settings):
         20
     """
 
-    alphas: Sequence[float] = (-0.1, -0.05, 0.05, 0.1)
-    units: Units = "residual_norm"
+    alphas: Sequence[float] | None = None
+    units: Units | None = None
     readout_layers: Sequence[int] | None = None
     probe: Probe | None = None
     n_markers: int = 20
@@ -55,12 +57,16 @@ class CausalDesign(Settings):
     neutral_texts: Sequence[str] = NEUTRAL_TEXTS
 
     def __post_init__(self) -> None:
-        check_choice(self.units, "units", UNITS)
+        check_choice(self.units, "units", (None, *UNITS))
+        if self.alphas is None and self.units not in (None, "residual_norm"):
+            raise ValueError(
+                f"units={self.units!r} needs alphas=...; the doses of alphas=None are of the residual norm"
+            )
         if not isinstance(self.probe, Probe | None):
             raise TypeError(f"probe must be a Probe or None, got {type(self.probe).__name__}")
         doses = self.doses
         if not doses or not np.isfinite(doses).all() or doses[-1] <= 0:
-            raise ValueError(f"alphas must be finite and one of them above zero, got {list(self.alphas)}")
+            raise ValueError(f"alphas must be finite and one of them above zero, got {list(self.alphas or ())}")
         for name, least in (("n_markers", 1), ("n_random", 0), ("n_shuffled", 0), ("n_prompts", 0)):
             check_count(getattr(self, name), name, least)
         check_count(self.max_new_tokens, "max_new_tokens", 1)
@@ -78,4 +84,10 @@ class CausalDesign(Settings):
     @property
     def doses(self) -> tuple[float, ...]:
         """The alphas other than 0, each once, ascending."""
-        return tuple(sorted({float(a) for a in self.alphas if a != 0}))
+        given = _PARTS_OF_THE_NORM if self.alphas is None else self.alphas
+        return tuple(sorted({float(a) for a in given if a != 0}))
+
+    @property
+    def dose_units(self) -> Units | None:
+        """The unit of the doses; None where each direction's own counts."""
+        return "residual_norm" if self.alphas is None else self.units

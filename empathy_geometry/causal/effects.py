@@ -138,7 +138,7 @@ def causal_effects(
         layer=at,
         readout_layers=later,
         direction_texts=direction_texts,
-        units=design.units,
+        units=design.dose_units,
         probe=Probe("logistic") if design.probe is None else clone(design.probe),
         markers=markers,
         n_markers=design.n_markers,
@@ -186,7 +186,7 @@ def causal_effects(
     identity = model_identity(model)
     settings = {
         "alphas": list(doses),
-        "units": design.units,
+        "units": prepared.units,
         "n_random": design.n_random,
         "n_shuffled": design.n_shuffled,
         "n_scenarios": design.n_scenarios,
@@ -209,7 +209,7 @@ def causal_effects(
         layer=at,
         readout_layers=later,
         alphas=doses,
-        units=design.units,
+        units=prepared.units,
         lengths={t.name: t.length * max(doses) for t in prepared.targets},
         notes=prepared.notes,
         provenance=Provenance(

@@ -31,8 +31,9 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import tokenize
-from empathy_geometry.steering.hook import SteeringHook, Units
+from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.stream_edit import StreamEdit
+from empathy_geometry.steering.units import Units, unit_scale, units_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 Contrast = tuple[str, str]
@@ -83,6 +84,7 @@ class Preparation:
     split: ScenarioSplit
     nulls: Mapping[str, Float[Tensor, "n d_model"]]
     notes: tuple[str, ...]
+    units: Units
 
 
 def prepare(
@@ -93,7 +95,7 @@ def prepare(
     layer: Layer,
     readout_layers: tuple[int, ...],
     direction_texts: LabeledTexts | None,
-    units: Units,
+    units: Units | None,
     probe: Probe,
     markers: Mapping[str, tuple[Sequence[str], Sequence[str]]],
     n_markers: int,
@@ -131,6 +133,7 @@ def prepare(
         )
     for direction in found.values():
         SteeringHook(direction, layers=[layer]).check_fits(model)
+    shared = _shared_units(found, units)
     norm = mean_norm(acts.layer(layer))
     forbidden, unknown = _forbidden(model, texts, split, direction_texts)
     if unknown:
@@ -159,7 +162,7 @@ def prepare(
                 direction,
                 positive,
                 negative,
-                _unit_length(direction, units, norm, name),
+                norm if shared == "residual_norm" else unit_scale(direction, shared),
                 float(projected[np.isin(acts.labels, list(negative))].mean()),
                 fit_later_layers(
                     acts,
@@ -178,7 +181,7 @@ def prepare(
     if n_shuffled:
         tested = np.stack([d.vector.double().numpy() for d in found.values()])
         nulls["shuffled labels"] = _shuffled(source, layer, contrasts, negatives, tested, n_shuffled, rng)
-    return Preparation(layer, readout_layers, tuple(targets), split, nulls, tuple(notes))
+    return Preparation(layer, readout_layers, tuple(targets), split, nulls, tuple(notes), shared)
 
 
 def _two_classes(acts: Activations, positive: str, negatives: Sequence[str]) -> Activations:
@@ -191,17 +194,20 @@ def _negative_name(negatives: Sequence[str]) -> str:
     return negatives[0] if len(negatives) == 1 else REST
 
 
-def _unit_length(direction: ConceptDirection, units: Units, norm: float, name: str) -> float:
-    if units == "raw":
-        return 1.0
-    if units == "residual_norm":
-        return norm
-    if units not in direction.scales:
+def _shared_units(directions: Mapping[str, ConceptDirection], units: Units | None) -> Units:
+    """The one unit of all directions, so that a result can name it.
+
+    Raises:
+        ValueError: no unit was asked for and only some have a class gap, or one does not know the unit asked for.
+    """
+    own = {name: units_of(direction, units) for name, direction in directions.items()}
+    if len(set(own.values())) > 1:
+        without = sorted(name for name, unit in own.items() if unit == "raw")
         raise ValueError(
-            f"units={units!r} needs directions that know their {units}; {name!r} has {sorted(direction.scales)}. "
-            f"Its class gap on held-out scenarios may not be positive; try units='residual_norm'"
+            f"{', '.join(without)}: no class gap that is positive on held-out scenarios, which the other directions "
+            f"have; alpha would be of two units. Say one: units='residual_norm', or 'raw'"
         )
-    return float(direction.scales[units])
+    return next(iter(own.values()))
 
 
 def _forbidden(

@@ -23,13 +23,12 @@ from empathy_geometry.models.model_view import is_view, prepare_view
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.steering.token_tracking import Positions, Span, TokenTracker, check_positions, check_spans
+from empathy_geometry.steering.units import Units, unit_scale, units_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 Operation = Literal["add", "project_out", "clamp"]
-Units = Literal["raw", "residual_norm", "class_gap", "sd"]
 
 OPERATIONS: tuple[Operation, ...] = ("add", "project_out", "clamp")
-UNITS: tuple[Units, ...] = ("raw", "residual_norm", "class_gap", "sd")
 
 
 class SteeringHook:
@@ -55,7 +54,8 @@ class SteeringHook:
             one per row, in tokens of the text or prompt. Tokens are counted without padding, whichever side it is on,
             as the attention mask says.
         units: What one unit of alpha is for "add": "raw" activation units (alpha * v), or a multiple of one of the
-            direction's scales: "residual_norm", "class_gap", "sd".
+            direction's scales: "residual_norm", "class_gap", "sd". None is the direction's own class gap where it has
+            one, else "raw"; the same wherever alpha is counted.
         target: For "clamp": a projection in activation units (for a subspace also one per basis row), or the class
             "positive" or "negative", whose mean projection is taken from the direction.
 
@@ -79,19 +79,19 @@ class SteeringHook:
         operation: Operation = "add",
         layers: Layer | Sequence[Layer] | None = None,
         positions: Positions = "all",
-        units: Units = "raw",
+        units: Units | None = None,
         target: float | Sequence[float] | Float[Tensor, "rank"] | Literal["positive", "negative"] | None = None,
     ) -> None:
         check_choice(operation, "operation", OPERATIONS)
-        check_choice(units, "units", UNITS)
         self.direction = direction
         self.operation = operation
-        self.units = units
+        # The other operations take a fraction, which has no unit.
+        self.units = units_of(direction, units) if operation == "add" or units is not None else "raw"
         self.positions = check_positions(positions)
         self.layers = _resolve_layers(direction, layers)
         self.alpha = _check_alpha(alpha)
         self._basis = _basis(direction, operation)
-        self._scale = _scale(direction, units, operation)
+        self._scale = _scale(direction, self.units, operation)
         self._target = _target(direction, operation, target, len(self._basis))
 
     @printable
@@ -302,17 +302,9 @@ def _basis(direction: object, operation: Operation) -> Float[Tensor, "rank d_mod
 
 
 def _scale(direction: object, units: Units, operation: Operation) -> float:
-    if units == "raw":
-        return 1.0
-    if operation != "add":
+    if units != "raw" and operation != "add":
         raise ValueError(f"units={units!r} only applies to operation='add'; {operation!r} takes a fraction as alpha")
-    scales = getattr(direction, "scales", {})
-    if units not in scales:
-        raise ValueError(
-            f"units={units!r} needs a direction that knows its {units}; this one has {sorted(scales)}. "
-            f"Try ConceptDirection.from_activations, or units='raw'"
-        )
-    return float(scales[units])
+    return unit_scale(direction, units)
 
 
 def _target(

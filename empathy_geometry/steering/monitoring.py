@@ -30,6 +30,7 @@ from empathy_geometry.models.tokens import ControlReading, pad, tokenize
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.token_pieces import token_pieces
 from empathy_geometry.steering.token_view import as_html, as_terminal
+from empathy_geometry.steering.units import unit_scale, units_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 ScoreUnits = Literal["raw", "class_gap"]
@@ -145,7 +146,7 @@ def token_scores(
     layer: Layer | None = None,
     site: Site | None = None,
     hook: SteeringHook | None = None,
-    units: ScoreUnits = "raw",
+    units: ScoreUnits | None = None,
     positive: object = None,
     chat_template: bool = False,
     control_tokens: ControlReading = "text",
@@ -167,8 +168,9 @@ def token_scores(
         site: Hook point of the block; None takes the direction's own, or "resid_post".
         hook: Steering to read under. Its alpha may be one per text. Positions "prompt", "generated" and "response" mean
             the text's own prompt and response.
-        units: Of a direction's scores: "raw" activation units, or "class_gap": 0 midway between the class means, 1
-            one class gap above.
+        units: Of a direction's scores: "raw" activation units, or "class_gap": one class gap is 1, as for alpha, and 0
+            lies midway between the class means (where those are unknown, where the projection is 0). None is
+            "class_gap" where the direction has one, as in `SteeringHook`, else "raw".
         positive: With a probe of more than two classes, whose score to take.
         chat_template: As in `extract_activations`; not for `Continuations`, whose prompts have it already.
         control_tokens: As in `extract_activations`.
@@ -180,7 +182,7 @@ def token_scores(
 
     Example:
         >>> written = generate(model, ["I lost my job."])  # doctest: +SKIP
-        >>> print(token_scores(model, written, direction, units="class_gap"))  # doctest: +SKIP
+        >>> print(token_scores(model, written, direction))  # doctest: +SKIP
     """
     check_model(model)
     read = _Scorer.of(scorer, layer, site, units, positive)
@@ -263,9 +265,9 @@ class _Scorer:
 
     @classmethod
     def of(
-        cls, scorer: object, layer: Layer | None, site: Site | None, units: ScoreUnits, positive: object
+        cls, scorer: object, layer: Layer | None, site: Site | None, units: ScoreUnits | None, positive: object
     ) -> "_Scorer":
-        check_choice(units, "units", ("raw", "class_gap"))
+        check_choice(units, "units", (None, "raw", "class_gap"))
         own = getattr(scorer, "layer", None)
         where = own if layer is None else layer
         if where is None:
@@ -273,7 +275,7 @@ class _Scorer:
         at: Site = getattr(scorer, "site", "resid_post") if site is None else site
         if isinstance(scorer, ConceptDirection):
             return cls._of_direction(scorer, where, at, units)
-        if units != "raw":
+        if units == "class_gap":
             raise ValueError("units='class_gap' needs a ConceptDirection; the scores of other scorers are 'raw'")
         if isinstance(scorer, Probe):
             return cls._of_probe(scorer, where, at, positive)
@@ -286,16 +288,17 @@ class _Scorer:
         return cls(scorer.detach(), 0.0, 1.0, where, at, "vector", "activation units", None)
 
     @classmethod
-    def _of_direction(cls, direction: ConceptDirection, layer: Layer, site: Site, units: ScoreUnits) -> "_Scorer":
+    def _of_direction(
+        cls, direction: ConceptDirection, layer: Layer, site: Site, units: ScoreUnits | None
+    ) -> "_Scorer":
         name = f"{direction.positive} - {direction.negative} ({direction.method})"
         means = direction.class_means
         middle = (means["positive"] + means["negative"]) / 2 if means else None
-        if units == "raw":
+        if units_of(direction, units) == "raw":
             return cls(direction.vector, 0.0, 1.0, layer, site, name, "activation units", middle, direction)
-        if middle is None:
-            raise ValueError("units='class_gap' needs a direction that knows its class means; try units='raw'")
-        gap = means["positive"] - means["negative"]
-        return cls(direction.vector, middle, gap, layer, site, name, "class gaps", 0.0, direction)
+        gap = unit_scale(direction, "class_gap")
+        centre = None if middle is None else 0.0
+        return cls(direction.vector, middle or 0.0, gap, layer, site, name, "class gaps", centre, direction)
 
     @classmethod
     def _of_probe(cls, probe: Probe, layer: Layer, site: Site, positive: object) -> "_Scorer":

@@ -11,10 +11,11 @@ from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.settings import Settings, check_count, check_names
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.hooked_model import HookedModel
-from empathy_geometry.steering.hook import UNITS, SteeringHook, Units
+from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
 from empathy_geometry.steering.reference import unsteered_reference
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
+from empathy_geometry.steering.units import UNITS, Units
 
 COARSE = (0.04, 0.08, 0.16, 0.32, 0.64)
 """First grid, in multiples of the mean residual norm: text survives the first and breaks before the last."""
@@ -42,7 +43,8 @@ class SearchDesign(Settings):
     """How far a direction is steered in search of the point where text breaks.
 
     Attributes:
-        units: Unit of alpha.
+        units: Unit of alpha. The class gap is insisted on, so that studies are counted alike: a direction that has none
+            on held-out scenarios is an error and is not steered in raw units.
         threshold: Coherence below which text counts as broken.
         n_prompts: Prompts to steer, where a study chooses them.
         max_new_tokens: Length of the steered continuations.

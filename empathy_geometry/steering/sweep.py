@@ -26,11 +26,12 @@ from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.steering.coherence import CoherencePart, coherence_of
-from empathy_geometry.steering.hook import Operation, SteeringHook, Units
+from empathy_geometry.steering.hook import Operation, SteeringHook
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS as NEUTRAL_TEXTS
 from empathy_geometry.steering.reference import NeutralTexts, UnsteeredReference, sweep_settings
 from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.steering.token_tracking import Positions, check_spans, row_spans
+from empathy_geometry.steering.units import Units
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +168,7 @@ def steering_sweep(
     prompts: Sequence[str],
     alphas: Sequence[float],
     *,
-    units: Units = "class_gap",
+    units: Units | None = None,
     operation: Operation = "add",
     target: float | None = None,
     layers: Layer | Sequence[Layer] | None = None,
@@ -191,7 +192,8 @@ def steering_sweep(
         direction: What to steer along.
         prompts: User messages; with `chat=False` plain texts to continue.
         alphas: Strengths, either sign.
-        units: Unit of alpha, as in `SteeringHook`; for other operations than "add" only "raw", a fraction.
+        units: Unit of alpha, as in `SteeringHook`: None is the direction's own class gap where it has one, else "raw".
+            Other operations than "add" take a fraction, "raw".
         operation: As in `SteeringHook`.
         target: As in `SteeringHook`.
         layers: As in `SteeringHook`.
@@ -261,7 +263,7 @@ def steering_sweep(
         found,
         nll.reshape(n_alphas, n_prompts),
         (concept - concept[zero]) / direction.scales.get("class_gap", 1.0),
-        units,
+        hook.units,
         hook.unit_length,
         hook.layers,
         max_new_tokens,
