@@ -13,7 +13,7 @@ from tiny_models import tiny_model
 
 import empathy_geometry as eg
 from empathy_geometry.activations import store_writer
-from empathy_geometry.activations.distributed import Processes
+from empathy_geometry.activations.extraction_run import Processes
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 PROMPTS = ["I was there. ", "er abcabc, you. ", "No, never again. "]

@@ -18,7 +18,7 @@ from empathy_geometry.similarity import (
     principal_angles,
     random_cosine,
 )
-from empathy_geometry.similarity.distinct import distinct_products
+from empathy_geometry.similarity.disattenuated import distinct_products
 
 
 def scenarios(true, n, seed, *, size=1.0, d=40):

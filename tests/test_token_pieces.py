@@ -7,7 +7,7 @@ from tiny_models import tiny_tokenizer
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
-from empathy_geometry.steering.token_pieces import token_pieces
+from empathy_geometry.models.tokens import token_pieces
 
 TOKENIZER = tiny_tokenizer()
 

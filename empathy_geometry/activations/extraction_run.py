@@ -1,16 +1,17 @@
 """A planned extraction: which texts run in which shard, and where the vectors go."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.distributed
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from empathy_geometry.activations.batching import Work, cut_into_shards
-from empathy_geometry.activations.distributed import Processes
 from empathy_geometry.activations.extractor import Extractor
 from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.activations.outlier_tokens import OUTLIER_FACTOR, OutlierTokens
@@ -107,7 +108,7 @@ class ExtractionRun:
     def _with_extractor(
         self,
         run: Callable[[Extractor, Any], None],
-        processes: Processes = Processes(),  # noqa: B008 - immutable
+        processes: Processes = Processes(),
     ) -> None:
         bar = tqdm(
             total=len(self.table.ids) // processes.n,
@@ -185,3 +186,39 @@ class ExtractionRun:
             "tokens_per_batch": self.tokens,
         }
         return Manifest(identity, record, tuple(sum(len(work.rows) for work in shard) for shard in shards))
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which of how many processes this one is; one of one outside a distributed job."""
+
+    rank: int = 0
+    n: int = 1
+
+    @classmethod
+    def current(cls, device: torch.device) -> "Processes":
+        """The processes of this job, joined as `accelerate` joins them if nobody has done so yet.
+
+        Args:
+            device: The model's; its type decides how processes talk (gloo on the CPU, NCCL on CUDA).
+        """
+        if not _joined():
+            if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+                return cls()
+            from accelerate import PartialState
+
+            PartialState(cpu=device.type == "cpu")
+        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+    def mine(self, item: int) -> bool:
+        """Whether the numbered piece of work is this process's."""
+        return item % self.n == self.rank
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.n > 1:
+            torch.distributed.barrier()
+
+
+def _joined() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

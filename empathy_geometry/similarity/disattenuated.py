@@ -1,5 +1,6 @@
 """The cosine that two directions would have without noise, from disjoint scenarios and disjoint baselines."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from empathy_geometry.foundation._validation import as_generator, as_matrix, sha
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 from empathy_geometry.foundation.terminal import printable
-from empathy_geometry.similarity.distinct import distinct_products, without_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,3 +233,37 @@ def _notes(value: Estimate | None, a: Estimate, b: Estimate) -> tuple[str, ...]:
     if value is not None and abs(value.value) > 1:
         notes.append("the estimate lies outside [-1, 1]: compatible with identity, and with a shared confound")
     return tuple(notes)
+
+
+def distinct_products(g: FloatArray, classes: IntArray, groups: IntArray, n_classes: int) -> FloatArray:
+    """Unbiased inner products of class means, [n_classes, n_classes].
+
+    The product of two sample means is biased by every row, and by every scenario, that enters both. Splitting the
+    scenarios into disjoint halves removes that; the mean over all pairs of rows from different scenarios is the average
+    of all such splits, and uses every row.
+
+    Args:
+        g: Inner products of the rows, [n, n], raw or whitened.
+        classes: Class of each row, 0..n_classes-1; -1 leaves a row out.
+        groups: Scenario index of each row.
+        n_classes: Number of classes.
+
+    Returns:
+        Entry [a, b] is the mean of g[i, j] over i in a, j in b with different scenarios; NaN where there is no such
+        pair.
+
+    Example:
+        >>> rows = np.array([[3.0], [5.0], [2.0]])
+        >>> distinct_products(rows @ rows.T, np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+        [[15.0, 6.0], [6.0, nan]]
+    """
+    different = groups[:, None] != groups[None, :]
+    member = (classes[:, None] == np.arange(n_classes)).astype(float)
+    sums, counts = member.T @ np.where(different, g, 0.0) @ member, member.T @ different.astype(float) @ member
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
+
+
+def without_blocks(groups: IntArray, blocks: Sequence[IntArray]) -> list[np.ndarray]:
+    """For each set of scenarios that stays, which rows stay."""
+    return [np.isin(groups, kept) for kept in blocks]

@@ -26,9 +26,8 @@ from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.hooked_model import HookedModel, Site, hook_name
 from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
-from empathy_geometry.models.tokens import ControlReading, pad, tokenize
+from empathy_geometry.models.tokens import ControlReading, pad, token_pieces, tokenize
 from empathy_geometry.steering.hook import SteeringHook
-from empathy_geometry.steering.token_pieces import token_pieces
 from empathy_geometry.steering.token_view import as_html, as_terminal
 from empathy_geometry.steering.units import unit_scale, units_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
