@@ -65,9 +65,10 @@ def main() -> None:
         eg.datasets.empathy_triplets(),
         layer=given.layer,
         controls={"formality": formality},
-        prompt_baselines={name: f"Answer with {name} empathy." for name in TYPES},
         design=eg.CausalDesign(
             alphas=(-given.alpha, -given.alpha / 2, given.alpha / 2, given.alpha),
+            units="residual_norm",
+            prompt_baselines={name: f"Answer with {name} empathy." for name in TYPES},
             n_random=given.random,
             n_shuffled=given.random,
             n_scenarios=given.scenarios,

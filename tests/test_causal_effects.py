@@ -195,8 +195,9 @@ def test_an_untrained_model_has_no_causal_concept(kind):
         {"formal": ("formal", "casual")},
         some,
         layer=0,
-        markers={"formal": (["{", "}", "|"], ["^", "~"])},
-        design=CausalDesign(n_scenarios=4, n_prompts=2, max_new_tokens=2),
+        design=CausalDesign(
+            markers={"formal": (["{", "}", "|"], ["^", "~"])}, n_scenarios=4, n_prompts=2, max_new_tokens=2
+        ),
         progress=False,
     )
     assert found.verdicts["formal"].verdict != "causal"
@@ -308,7 +309,13 @@ def test_a_prompt_from_a_fitted_scenario_is_refused(planted, texts):
     split = split_scenarios(texts, {"a": ("first", "neutral")}, for_directions=False, direction_texts=None, seed=0)
     seen = split.readouts.prompts[0].split("\n")[0]
     with pytest.raises(ValueError, match="part of a text that directions or probes were fitted to"):
-        eg.causal_effects(planted[0], planted[1].directions["drives"], texts, prompts=[seen, "baba"], **OPTIONS)
+        eg.causal_effects(
+            planted[0],
+            planted[1].directions["drives"],
+            texts,
+            design=CausalDesign(**SMALL, prompts=[seen, "baba"]),
+            progress=False,
+        )
 
 
 def test_judge_needs_consistency_controls_and_a_readout_that_works():

@@ -191,12 +191,17 @@ def test_causal_effects_enter_the_table_as_they_are(model, options, monkeypatch,
 
     monkeypatch.setattr(causal, "causal_effects", answered)
     texts = subset(eg.datasets.empathy_triplets(), 20)
-    arguments = options | {"causal": True, "causal_design": eg.CausalDesign(n_prompts=0)}
+    given = {
+        "prompts": ["I lost my job.", "My dog is ill."],
+        "markers": {"affective": ([" sorry"], [" fine"])},
+        "prompt_baselines": {"cognitive": "Say what they think."},
+    }
+    arguments = options | {"causal": True, "causal_design": eg.CausalDesign(n_prompts=0, **given)}
     result = eg.tripartite(model, texts, layer=2, sections=["causal"], **arguments)
     assert asked["directions"]["affective"] == ("affective", "rest")
     assert asked["classes"] == ("affective", "cognitive", "instrumental")
     assert asked["layer"] == asked["n_layers"] - 2  # one block is left to see what the edit does
-    assert asked["rest"]["design"].n_prompts == 0
+    assert {name: getattr(asked["rest"]["design"], name) for name in given} == given
     verdicts = result.verdicts
     assert verdicts["causal cognitive"] == "supported"
     assert verdicts["causal affective"] == "not supported"
@@ -207,6 +212,13 @@ def test_causal_effects_enter_the_table_as_they_are(model, options, monkeypatch,
     few = eg.tripartite(model, subset(eg.datasets.empathy_triplets()), sections=["causal"], **arguments)
     assert few.verdicts["causal cognitive"] == "cannot tell"
     assert "too few" in few.finding("causal cognitive").note
+
+
+def test_markers_of_no_direction_are_named_before_any_work(model, options):
+    texts = subset(eg.datasets.empathy_triplets(), 20)
+    for name, value in (("markers", {"afective": (["a"], ["b"])}), ("prompt_baselines", {"afective": "x"})):
+        with pytest.raises(ValueError, match=rf"{name} names \['afective'\], the directions are \['affective'"):
+            eg.tripartite(model, texts, causal_design=eg.CausalDesign(**{name: value}), **options | {"causal": True})
 
 
 def invented() -> CausalEffects:

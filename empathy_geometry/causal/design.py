@@ -1,13 +1,14 @@
 """How `causal_effects` tests: doses, readouts, controls and numbers of texts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.settings import Settings, check_count
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.models.chat_template import template_day
 from empathy_geometry.steering.sweep import NEUTRAL_TEXTS
 from empathy_geometry.steering.units import UNITS, Units
 
@@ -32,7 +33,11 @@ class CausalDesign(Settings):
         n_shuffled: Directions of shuffled labels; 0 for none, otherwise at least 20.
         n_scenarios: Test scenarios on which edits run.
         n_prompts: Prompts to take from held-out scenarios; 0 writes no text.
+        prompts: User messages that the model answers; None takes `n_prompts` from held-out scenarios.
+        markers: Marker words for and against, by direction, single tokens; chosen from the data for the others.
+        prompt_baselines: Instructions to compare with, by direction; the others are asked for "a POSITIVE way".
         max_new_tokens: Length of the written texts.
+        date: The day that a chat template writes, as in `generate`.
         neutral_texts: Text on which edits should do no damage.
 
     Raises:
@@ -53,7 +58,11 @@ class CausalDesign(Settings):
     n_shuffled: int = 20
     n_scenarios: int = 8
     n_prompts: int = 6
+    prompts: Sequence[str] | None = None
+    markers: Mapping[str, tuple[Sequence[str], Sequence[str]]] = field(default_factory=dict)
+    prompt_baselines: Mapping[str, str] = field(default_factory=dict)
     max_new_tokens: int = 24
+    date: str | None = None
     neutral_texts: Sequence[str] = NEUTRAL_TEXTS
 
     def __post_init__(self) -> None:
@@ -70,6 +79,11 @@ class CausalDesign(Settings):
         for name, least in (("n_markers", 1), ("n_random", 0), ("n_shuffled", 0), ("n_prompts", 0)):
             check_count(getattr(self, name), name, least)
         check_count(self.max_new_tokens, "max_new_tokens", 1)
+        template_day(self.date)
+        if self.prompts is not None and (isinstance(self.prompts, str) or len(self.prompts) < 2):
+            raise ValueError(
+                "prompts must be two strings at least, so that there is an interval over them; try four or more"
+            )
         check_count(self.n_scenarios, "n_scenarios", 4)
         if self.n_random < _FEWEST_CONTROLS or 0 < self.n_shuffled < _FEWEST_CONTROLS:
             raise ValueError(
@@ -80,6 +94,14 @@ class CausalDesign(Settings):
             raise ValueError("n_prompts must be 0 or at least 2, so that there is an interval over them, got 1")
         if isinstance(self.neutral_texts, str) or len(self.neutral_texts) < 2:
             raise ValueError("neutral_texts must be two texts at least, so that there is an interval over them")
+
+    def check_directions(self, names: Iterable[str]) -> None:
+        """Raise ValueError where markers or prompt baselines are of other directions than these."""
+        known = sorted(names)
+        for what in ("markers", "prompt_baselines"):
+            unknown = sorted(set(getattr(self, what)) - set(known))
+            if unknown:
+                raise ValueError(f"{what} names {unknown}, the directions are {known}")
 
     @property
     def doses(self) -> tuple[float, ...]:

@@ -5,7 +5,6 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from torch import Tensor
 
 from empathy_geometry.causal.design import CausalDesign
@@ -54,10 +53,7 @@ def causal_effects(
     *,
     layer: Layer | None = None,
     direction_texts: LabeledTexts | None = None,
-    prompts: Sequence[str] | None = None,
-    markers: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType({}),
     controls: Mapping[str, ConceptDirection] = MappingProxyType({}),
-    prompt_baselines: Mapping[str, str] | None = None,
     design: CausalDesign = CausalDesign(),  # noqa: B008 - immutable
     seed: int = 0,
     progress: bool = True,
@@ -86,11 +82,8 @@ def causal_effects(
         texts: Labelled texts; scenarios need every class that a direction names.
         layer: Where to edit; needed for pairs, otherwise that of the directions.
         direction_texts: What given directions were estimated from; scenarios shared with `texts` are left out.
-        prompts: User messages that the model answers; None takes held-out scenarios.
-        markers: Marker words for and against, by direction, single tokens; chosen from the data for the others.
         controls: Further concepts' directions at this layer, shown beside.
-        prompt_baselines: Instructions to compare with, by direction; None asks for "a POSITIVE way".
-        design: Doses, units, readouts, and how many controls, scenarios and prompts.
+        design: Doses, units, readouts, prompts, markers, and how many controls, scenarios and prompts.
         seed: Of the division of scenarios and the random directions.
         progress: Show bars (never when the output is not a terminal).
 
@@ -127,10 +120,7 @@ def causal_effects(
         if name in named:
             raise ValueError(f"control {name!r} has the name of a direction; rename it")
         SteeringHook(control, layers=[at]).check_fits(model)
-    for what, given in (("markers", markers), ("prompt_baselines", prompt_baselines or {})):
-        unknown = sorted(set(given) - set(named))
-        if unknown:
-            raise ValueError(f"{what} names {unknown}, the directions are {sorted(named)}")
+    design.check_directions(named)
     prepared = prepare(
         model,
         named,
@@ -138,19 +128,14 @@ def causal_effects(
         layer=at,
         readout_layers=later,
         direction_texts=direction_texts,
-        units=design.dose_units,
-        probe=Probe("logistic") if design.probe is None else clone(design.probe),
-        markers=markers,
-        n_markers=design.n_markers,
-        n_random=design.n_random,
-        n_shuffled=design.n_shuffled,
+        design=design,
         seed=seed,
         progress=progress,
     )
     first = prepared.targets[0]
     asked: tuple[str, ...] = ()
-    if prompts is not None:
-        asked = check_prompts(prompts, prepared)
+    if design.prompts is not None:
+        asked = check_prompts(design.prompts, prepared)
     elif design.n_prompts:
         asked = tuple(default_prompts(prepared.split.test, first.negatives, design.n_prompts))
     others = {name: d.vector for name, d in controls.items()}
@@ -161,7 +146,7 @@ def causal_effects(
     written = None
     if asked:
         instructions = {
-            f"prompt: {t.name}": (prompt_baselines or {}).get(t.name, f"Answer in a {t.positive} way.")
+            f"prompt: {t.name}": design.prompt_baselines.get(t.name, f"Answer in a {t.positive} way.")
             for t in prepared.targets
         }
         written = write_and_read(
@@ -171,6 +156,7 @@ def causal_effects(
             _written_edits(prepared, max(doses), others),
             instructions,
             max_new_tokens=design.max_new_tokens,
+            date=design.date,
             progress=progress,
         )
     valid = {
@@ -192,6 +178,7 @@ def causal_effects(
         "n_scenarios": design.n_scenarios,
         "n_prompts": len(asked),
         "max_new_tokens": design.max_new_tokens,
+        "date": design.date,
         "n_markers": design.n_markers,
         "probe": " ".join(str(design.probe or Probe("logistic")).split()),
         "controls": sorted(controls),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
+from sklearn.base import clone
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -13,6 +14,7 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.outlier_tokens import mean_norm
 from empathy_geometry.activations.pairing import paired_differences
 from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.causal.edited_model import EditedModel
 from empathy_geometry.causal.markers import (
     MarkerTokens,
@@ -95,12 +97,7 @@ def prepare(
     layer: Layer,
     readout_layers: tuple[int, ...],
     direction_texts: LabeledTexts | None,
-    units: Units | None,
-    probe: Probe,
-    markers: Mapping[str, tuple[Sequence[str], Sequence[str]]],
-    n_markers: int,
-    n_random: int,
-    n_shuffled: int,
+    design: CausalDesign,
     seed: int,
     progress: bool,
 ) -> Preparation:
@@ -110,7 +107,7 @@ def prepare(
     }
     fitted_here = any(not isinstance(d, ConceptDirection) for d in directions.values())
     split = split_scenarios(texts, contrasts, for_directions=fitted_here, direction_texts=direction_texts, seed=seed)
-    found_markers = _given_markers(model, markers, texts, split, direction_texts)
+    found_markers = _given_markers(model, design.markers, texts, split, direction_texts)
     acts, likely = _read_unedited(
         model, split.readouts, (layer, *readout_layers), logits=not set(found_markers) >= set(contrasts), bar=progress
     )
@@ -133,7 +130,7 @@ def prepare(
         )
     for direction in found.values():
         SteeringHook(direction, layers=[layer]).check_fits(model)
-    shared = _shared_units(found, units)
+    shared = _shared_units(found, design.dose_units)
     norm = mean_norm(acts.layer(layer))
     forbidden, unknown = _forbidden(model, texts, split, direction_texts)
     if unknown:
@@ -149,7 +146,7 @@ def prepare(
                 positive=positive,
                 negatives=negatives[name],
                 allowed=allowed,
-                n=n_markers,
+                n=design.n_markers,
                 tokenizer=model.tokenizer,
             )
     targets = []
@@ -170,17 +167,17 @@ def prepare(
                     positive=positive,
                     negatives=negative,
                     layers=readout_layers,
-                    probe=probe,
+                    probe=Probe("logistic") if design.probe is None else clone(design.probe),
                 ),
                 found_markers[name],
             )
         )
     rng = np.random.default_rng(seed)
     d_model = int(model.cfg.d_model)
-    nulls = {"isotropic": draw_directions(n_random, d_model=d_model, generator=rng)}
-    if n_shuffled:
+    nulls = {"isotropic": draw_directions(design.n_random, d_model=d_model, generator=rng)}
+    if design.n_shuffled:
         tested = np.stack([d.vector.double().numpy() for d in found.values()])
-        nulls["shuffled labels"] = _shuffled(source, layer, contrasts, negatives, tested, n_shuffled, rng)
+        nulls["shuffled labels"] = _shuffled(source, layer, contrasts, negatives, tested, design.n_shuffled, rng)
     return Preparation(layer, readout_layers, tuple(targets), split, nulls, tuple(notes), shared)
 
 

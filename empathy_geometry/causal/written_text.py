@@ -43,6 +43,7 @@ def write_and_read(
     instructions: Mapping[str, str],
     *,
     max_new_tokens: int,
+    date: str | None,
     progress: bool,
 ) -> WrittenTexts:
     """Let the model answer every prompt under every edit and every instruction, greedily, and read the answers.
@@ -56,6 +57,7 @@ def write_and_read(
         edits: By name.
         instructions: By name; put before the message, with nothing edited.
         max_new_tokens: Length of the answers.
+        date: The day that a chat template writes.
         progress: Show a bar.
     """
     nothing = StreamEdit.nothing(int(model.cfg.d_model))
@@ -66,7 +68,7 @@ def write_and_read(
             asked.append(f"{instructions[name]}\n\n{prompt}" if name in instructions else prompt)
             done.append(edits.get(name, nothing))
             owner.append(name)
-    lengths = [len(t) for t in tokenize_messages(model, asked, max_new_tokens=max_new_tokens)]
+    lengths = [len(t) for t in tokenize_messages(model, asked, max_new_tokens=max_new_tokens, date=date)]
 
     def edit(batch: np.ndarray) -> AbstractContextManager[Any]:
         return attached_but_outliers(view, preparation.layer, StreamEdit.together([done[i] for i in batch]))
@@ -76,7 +78,7 @@ def write_and_read(
         own_view(model, edited, longest=max(lengths) + max_new_tokens) as view,
         tqdm(total=len(asked), unit="text", desc="writing", disable=None if progress else True, delay=2) as bar,
     ):
-        written = generate(view, asked, max_new_tokens=max_new_tokens, edit=edit, progress=bar.update)
+        written = generate(view, asked, max_new_tokens=max_new_tokens, date=date, edit=edit, progress=bar.update)
     said = np.array([bool(t.strip()) for t in written.texts])
     n = len(prompts)
     scores = np.full((len(asked), len(preparation.targets)), np.nan)

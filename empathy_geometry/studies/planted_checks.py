@@ -157,8 +157,9 @@ def causal_checks(seed: int) -> list[Check]:
         model,
         {name: truth.directions[name] for name in names},
         planted_texts(40, seed=seed),
-        markers=dict.fromkeys(names, truth.markers["first"]),
-        design=CausalDesign(n_prompts=0, neutral_texts=planted_neutral_texts()),
+        design=CausalDesign(
+            markers=dict.fromkeys(names, truth.markers["first"]), n_prompts=0, neutral_texts=planted_neutral_texts()
+        ),
         seed=seed,
         progress=False,
     )

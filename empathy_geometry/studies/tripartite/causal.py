@@ -39,7 +39,7 @@ def causal(setup: Setup, design: CausalDesign) -> Section:
     model = setup.source.model
     assert model is not None  # planted data has no forward pass to edit; the study leaves this section out
     subject = setup.subject
-    contrasts = _contrasts(subject)
+    contrasts = causal_contrasts(subject)
     n_scenarios = len(np.unique(setup.texts.concept.groups))
     if n_scenarios < FEWEST:
         return Section("causal", TITLE, tuple(_too_few(name, n_scenarios) for name in contrasts))
@@ -58,7 +58,7 @@ def causal(setup: Setup, design: CausalDesign) -> Section:
     return Section("causal", TITLE, tuple(lines), found.to_dict())
 
 
-def _contrasts(subject: Subject) -> dict[str, tuple[str, str]]:
+def causal_contrasts(subject: Subject) -> dict[str, tuple[str, str]]:
     """A direction for each class; of two classes, one for both."""
     if len(subject.classes) == 2:
         first, second = subject.classes

@@ -20,6 +20,7 @@ from empathy_geometry.models.hooked_model import HookedModel, hook_name
 from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.studies.tripartite.agreement import agreement
 from empathy_geometry.studies.tripartite.causal import causal as causal_section
+from empathy_geometry.studies.tripartite.causal import causal_contrasts
 from empathy_geometry.studies.tripartite.classification import classification
 from empathy_geometry.studies.tripartite.clusters import clusters
 from empathy_geometry.studies.tripartite.controls import controls
@@ -116,7 +117,7 @@ def tripartite(
             "classification", is always there.
         random_weights: Whether to run the random-weights control, which extracts once more.
         causal: Whether to run the causal section, by far the longest.
-        causal_design: How the causal section tests.
+        causal_design: How the causal section tests, and on which prompts, with which markers and prompt baselines.
         folder: Where activations and finished sections are kept. A call with the same arguments takes up what is
             there, after an interruption too; one with other arguments, texts or weights is refused.
         seed: Of every random choice.
@@ -161,6 +162,7 @@ def tripartite(
     if not random_weights:
         chosen.pop("random_weights", None)
     if causal and (sections == "all" or "causal" in sections):
+        causal_design.check_directions(causal_contrasts(sets.subject))
         chosen["causal"] = lambda s: causal_section(s, causal_design)
     return run_sections(setup, chosen, place, without if sections == "all" else {})
 
