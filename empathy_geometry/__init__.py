@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from empathy_geometry.generation.continuations import generate as generate
     from empathy_geometry.geometry.directions import ConceptDirection as ConceptDirection
     from empathy_geometry.geometry.probes import Probe as Probe
+    from empathy_geometry.geometry.regression_probe import RegressionProbe as RegressionProbe
     from empathy_geometry.geometry.subspaces import Subspace as Subspace
     from empathy_geometry.models.loading import load_model as load_model
     from empathy_geometry.reports.build import report as report

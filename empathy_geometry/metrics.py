@@ -14,5 +14,7 @@ if TYPE_CHECKING:
     from empathy_geometry.evaluation.metrics import d_prime as d_prime
     from empathy_geometry.evaluation.metrics import forced_choice as forced_choice
     from empathy_geometry.evaluation.metrics import macro_auroc as macro_auroc
+    from empathy_geometry.evaluation.rank_correlation import kendall as kendall
+    from empathy_geometry.evaluation.rank_correlation import spearman as spearman
 else:
     __getattr__, __dir__, __all__ = public_names(__name__)

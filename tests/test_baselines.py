@@ -5,10 +5,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from empathy_geometry.evaluation.baselines import CHOSEN, baseline_scores, first_word, text_baselines
+from empathy_geometry.evaluation.baselines import CHOSEN, baseline_scores, text_baselines
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
 from empathy_geometry.evaluation.metrics import auroc, macro_auroc
+from empathy_geometry.evaluation.text_features import first_word
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, grouped_folds

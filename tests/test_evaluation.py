@@ -11,10 +11,11 @@ from sklearn.preprocessing import StandardScaler
 from test_permutation import Foreign
 
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.evaluation.baselines import BASELINES, CHOSEN, text_baselines
+from empathy_geometry.evaluation.baselines import CHOSEN, text_baselines
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
 from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d_prime, forced_choice
+from empathy_geometry.evaluation.text_features import BASELINES
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, grouped_folds

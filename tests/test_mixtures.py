@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from empathy_geometry.texts.labeled_texts import LabeledTexts
-from empathy_geometry.texts.mixtures import label_columns, mix_texts
+from empathy_geometry.texts.mixtures import mix_texts
+from empathy_geometry.texts.several_labels import label_columns
 
 
 def grid(n_groups: int = 4, labels: str = "abc", families: bool = True) -> LabeledTexts:

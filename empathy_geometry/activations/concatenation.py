@@ -11,6 +11,7 @@ from torch import Tensor
 
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.models.identity import identity_differences
+from empathy_geometry.texts.targets import joined_targets
 
 # Settings that decide what a vector is; the others say how it was computed.
 _DECIDING = ("outlier_tokens", "outlier_factor", "prepend_bos", "chat_template")
@@ -46,6 +47,7 @@ def joined_fields(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "texts": reduce(add, texts) if len(texts) == len(parts) else None,
         "token_embeddings": _joined([p["token_embeddings"] for p in parts]),
         "left_out": _joined([p["left_out"] for p in parts]),
+        "targets": joined_targets([p["targets"] for p in parts]),
         "provenance": _origin([p["provenance"] for p in parts]),
     }
 

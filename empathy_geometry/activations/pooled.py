@@ -29,6 +29,7 @@ from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.tokens import TokenizedText
 from empathy_geometry.texts.labeled_texts import LabeledTexts, rows_where
 from empathy_geometry.texts.saved_texts import texts_from_dict, texts_to_dict
+from empathy_geometry.texts.targets import Targets, as_targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class Activations:
         left_out: How many outlier tokens each row's mean is without at each layer, besides the text's first token (see
             `outlier_tokens`), [n, layer]; None if unknown.
         provenance: Where the values came from; None if the user made them.
+        targets: Graded targets of the rows, columns [n] by name; None takes those of `texts`, where they have some.
 
     Example:
         >>> acts = Activations(torch.randn(4, 2, 8), (0, 1), ["a", "b", "a", "b"], ["g", "g", "h", "h"])
@@ -65,6 +67,7 @@ class Activations:
     token_embeddings: Float[Tensor, "n d_model"] | None = None
     left_out: Int[Tensor, "n layer"] | None = None
     provenance: Provenance | None = None
+    targets: Targets | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, Tensor) or self.values.ndim not in (3, 4):
@@ -90,6 +93,8 @@ class Activations:
         object.__setattr__(self, "groups", as_names(self.groups, "groups", n).astype(str))
         if self.texts is not None and len(self.texts) != n:
             raise ValueError(f"texts must have one text for each of {n} rows, got {len(self.texts)}")
+        graded = self.texts.targets if self.targets is None and self.texts is not None else self.targets
+        object.__setattr__(self, "targets", as_targets(graded, n))
         if self.token_embeddings is not None and self.token_embeddings.shape[0] != n:
             raise ValueError(f"token_embeddings must have {n} rows, got {tuple(self.token_embeddings.shape)}")
         if self.left_out is not None and tuple(self.left_out.shape) != (n, len(self.layers)):
@@ -169,7 +174,18 @@ class Activations:
             texts=None if self.texts is None else self.texts[index],
             token_embeddings=None if self.token_embeddings is None else self.token_embeddings[select],
             left_out=None if self.left_out is None else self.left_out[select],
+            targets=None if self.targets is None else {name: x[index] for name, x in self.targets.items()},
         )
+
+    def with_targets(self, targets: Mapping[str, Any] | None) -> "Activations":
+        """The same rows with these graded targets, columns [n] by name, in place of those they had.
+
+        Example:
+            >>> acts = Activations(torch.ones(2, 1, 3), (5,), ["a", "b"], ["g", "g"])
+            >>> acts.with_targets({"rated": [6.5, 1.0]}).targets["rated"].tolist()
+            [6.5, 1.0]
+        """
+        return replace(self, targets=targets)
 
     def where(
         self,
@@ -431,6 +447,7 @@ class Activations:
             "position": self.position,
             "site": self.site,
             "texts": None if self.texts is None else texts_to_dict(self.texts),
+            "targets": None if self.targets is None else {name: x.tolist() for name, x in self.targets.items()},
             "provenance": None if self.provenance is None else self.provenance.to_dict(),
         }
         tensors = {"values": self.values}
@@ -462,6 +479,7 @@ class Activations:
                 token_embeddings=tensors.get("token_embeddings"),
                 left_out=tensors.get("left_out"),
                 provenance=None if described["provenance"] is None else Provenance.from_dict(described["provenance"]),
+                targets=described.get("targets"),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); extract again") from error

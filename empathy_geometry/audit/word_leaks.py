@@ -12,9 +12,10 @@ from sklearn.preprocessing import StandardScaler
 
 from empathy_geometry.audit.audit_result import AuditCheck, AuditLimits, ClassSummary, RevealingWord, Status
 from empathy_geometry.audit.words import final_mark, n_sentences, spaced, words
-from empathy_geometry.evaluation.baselines import BaselineName, baseline_scores
+from empathy_geometry.evaluation.baselines import baseline_scores
 from empathy_geometry.evaluation.fold_scores import standardise
 from empathy_geometry.evaluation.metrics import auroc
+from empathy_geometry.evaluation.text_features import BaselineName
 from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.texts.labeled_texts import LabeledTexts

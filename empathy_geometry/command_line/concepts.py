@@ -14,6 +14,7 @@ CONCEPTS: Mapping[str, str] = MappingProxyType(
         "matched_triplets": "matched_triplets",
         "valence_stripped": "valence_stripped_controls",
         "non_empathy": "non_empathy_controls",
+        "support_moves": "support_moves",
     }
 )
 """Function of `datasets` by the name that --concept takes."""

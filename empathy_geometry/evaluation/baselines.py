@@ -2,44 +2,34 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
-from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.base import clone
 
 from empathy_geometry.evaluation.batched_probes import as_onehot
 from empathy_geometry.evaluation.fold_dependence import left_out_scores, variance_inflation
 from empathy_geometry.evaluation.fold_scores import decision_values, standardise
 from empathy_geometry.evaluation.selection import merits_of
+from empathy_geometry.evaluation.text_features import (
+    BASELINES,
+    COUNTING,
+    BaselineName,
+    baseline_inputs,
+    counted,
+    judged_texts,
+    seen_in,
+)
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
-from empathy_geometry.foundation._validation import as_groups, as_matrix, as_names, check_choice
-from empathy_geometry.foundation.names import as_texts
+from empathy_geometry.foundation._validation import as_groups, as_names
 from empathy_geometry.geometry.newton_logistic import logistic_of_one
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
-
-BaselineName = Literal[
-    "first_word", "tfidf", "words_and_marks", "characters", "length", "covariates", "token_embeddings"
-]
-BASELINES: tuple[BaselineName, ...] = (
-    "first_word",
-    "tfidf",
-    "words_and_marks",
-    "characters",
-    "length",
-    "covariates",
-    "token_embeddings",
-)
 
 CHOSEN = "best_in_training"
 """Name of the baseline that is the best of the others in each training fold."""
@@ -121,7 +111,7 @@ def text_baselines(
     codes = _codes(texts, y)
     used = check_folds(folds, codes, groups=groups)
     group = as_groups(groups, len(codes))
-    inputs = _inputs(texts, codes, token_embeddings, which)
+    inputs = baseline_inputs(texts, len(codes), token_embeddings, which)
     return dict(_of(_Request(inputs, codes, group, used)))
 
 
@@ -155,8 +145,8 @@ def _of(request: _Request) -> dict[str, TextBaseline]:
     codes, groups, folds = request.codes, request.groups, request.folds
     folded: dict[str, list[_InFold]] = {}
     for name, rows in request.inputs.items():
-        counted = _counted(name, rows)
-        folded[name] = [_in_fold(name, counted, codes, groups, fold) for fold in folds]
+        counts = counted(name, rows)
+        folded[name] = [_in_fold(name, counts, codes, groups, fold) for fold in folds]
     if folded:
         folded[CHOSEN] = [max(of_fold, key=lambda f: f.merit) for of_fold in zip(*folded.values(), strict=True)]
     return {name: _pooled(name, parts, codes, groups, folds) for name, parts in folded.items()}
@@ -188,41 +178,17 @@ def baseline_scores(
     """
     codes = _codes(texts, y)
     found: dict[str, FloatArray] = {}
-    for name, rows in _inputs(texts, codes, token_embeddings, which).items():
-        found[name], counted = _blank(codes), _counted(name, rows)
+    for name, rows in baseline_inputs(texts, len(codes), token_embeddings, which).items():
+        found[name], counts = _blank(codes), counted(name, rows)
         for fold in folds:
-            seen, probe = _seen(name, counted, fold), _CLASSIFIERS[name][1]
+            seen, probe = seen_in(name, counts, fold), _classifier(name)
             found[name][fold.test] = _test_scores(probe, seen, codes, fold)
     return found
 
 
 def _codes(texts: LabeledTexts | Sequence[str], y: LabelsLike) -> IntArray:
-    labels = as_names(y, "y", len(_responses(texts)))
+    labels = as_names(y, "y", len(judged_texts(texts)))
     return np.unique(labels, return_inverse=True)[1].reshape(-1)
-
-
-def _responses(texts: LabeledTexts | Sequence[str]) -> tuple[str, ...]:
-    return texts.responses if isinstance(texts, LabeledTexts) else as_texts(texts)
-
-
-def _inputs(
-    texts: LabeledTexts | Sequence[str],
-    codes: IntArray,
-    token_embeddings: ArrayLike | None,
-    which: Sequence[BaselineName],
-) -> dict[str, Any]:
-    """What each baseline reads; without token embeddings theirs is left out."""
-    responses = np.array(_responses(texts), dtype=object)
-    found: dict[str, Any] = {}
-    for name in which:
-        check_choice(name, "which", BASELINES)
-        if name != "token_embeddings":
-            found[name] = responses
-        elif token_embeddings is not None:
-            found[name] = as_matrix(token_embeddings, "token_embeddings")
-            if len(found[name]) != len(codes):
-                raise ValueError(f"token_embeddings must have {len(codes)} rows, got {len(found[name])}")
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,11 +207,27 @@ class _InFold:
 
 
 def _in_fold(name: str, rows: Any, codes: IntArray, groups: IntArray, fold: Fold) -> _InFold:
-    seen = _seen(name, rows, fold)
-    probe, merit, spread = _with_chosen_penalty(_CLASSIFIERS[name][1], seen, codes, groups, fold)
+    seen = seen_in(name, rows, fold)
+    probe, merit, spread = _with_chosen_penalty(_classifier(name), seen, codes, groups, fold)
     left_out = left_out_scores(probe, seen, codes, groups, fold, int(codes.max()) + 1)
     scores = _test_scores(probe, seen, codes, fold) / spread
     return _InFold(merit, scores, None if left_out is None else left_out / spread)
+
+
+def fit_with_chosen_penalty(
+    name: str, seen: FloatArray, codes: IntArray, groups: IntArray, fold: Fold
+) -> tuple[FloatArray, tuple[float, float]]:
+    """One baseline's test scores, with the penalty that does best within the training rows, and how well it does there.
+
+    Args:
+        name: One of `BASELINES`.
+        seen: What the baseline makes of all rows.
+        codes: Class of each row.
+        groups: Group of each row.
+        fold: The fold.
+    """
+    probe, merit, spread = _with_chosen_penalty(_classifier(name), seen, codes, groups, fold)
+    return _test_scores(probe, seen, codes, fold) / spread, merit
 
 
 def _with_chosen_penalty(
@@ -311,107 +293,12 @@ def _blank(codes: IntArray) -> FloatArray:
     return np.zeros((len(codes),) if n_classes == 2 else (len(codes), n_classes))
 
 
-def _seen(name: str, rows: Any, fold: Fold) -> FloatArray:
-    """What a baseline makes of all rows, by what it knows of the training rows."""
-    fitted = clone(_CLASSIFIERS[name][0]).fit(rows[fold.train])
-    return np.asarray(fitted.transform(rows), dtype=np.float64)
-
-
 def _test_scores(probe: Probe, seen: FloatArray, codes: IntArray, fold: Fold) -> FloatArray:
     classifier = clone(probe).fit(seen[fold.train], codes[fold.train])
     return standardise(decision_values(classifier, seen[fold.test]), decision_values(classifier, seen[fold.train]))
 
 
-def first_word(text: str) -> str:
-    """The first run of letters and apostrophes, in lower case; "" if there is none.
-
-    Example:
-        >>> first_word("(I'm sorry, she said.)")
-        "i'm"
-    """
-    found = re.search(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*", text)
-    return found.group().lower() if found else ""
-
-
-class _SeenInTraining(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Counts of what the training texts hold; one empty column where they hold nothing (emoji only, say)."""
-
-    def fit(self, X: Any, y: Any = None) -> "_SeenInTraining":
-        self.columns_ = np.flatnonzero(np.asarray((X > 0).sum(axis=0)).ravel())
-        return self
-
-    def transform(self, X: Any) -> Any:
-        return X[:, self.columns_] if self.columns_.size else csr_matrix((X.shape[0], 1))
-
-
-class _RowSpace(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Sparse rows in the principal axes of the training rows, where an L2 penalty finds the same solution."""
-
-    def fit(self, X: Any, y: Any = None) -> "_RowSpace":
-        values, vectors = np.linalg.eigh((X @ X.T).toarray())
-        kept = values > max(values[-1], 0.0) * 1e-13 * X.shape[0]
-        kept[-1] |= not kept.any()  # no text holds anything: one axis, on which all are zero
-        # By products of rows: axes over all n-grams would be dense.
-        self.rows_, self.axes_ = X, vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-300))
-        return self
-
-    def transform(self, X: Any) -> FloatArray:
-        return np.asarray((X @ self.rows_.T) @ self.axes_)
-
-
-def _lengths(texts: Any) -> FloatArray:
-    counts = [[len(t), len(t.split()), len(re.findall(r"[.!?]+(?:\s|$)", t))] for t in texts]
-    return np.log1p(np.array(counts, dtype=np.float64))
-
-
-def _covariates(texts: Any) -> FloatArray:
-    """Length, and first person, second person, question and exclamation marks, present and per word, [n, 11]."""
-    counts = [[len(re.findall(pattern, text)) for pattern in _COVARIATES] for text in texts]
-    found = np.array(counts, dtype=np.float64)
-    words = np.array([max(len(text.split()), 1) for text in texts], dtype=np.float64)[:, None]
-    return np.hstack([_lengths(texts), found > 0, found / words])
-
-
-_COVARIATES = (
-    r"(?i)\b(?:i|me|my|mine|myself|we|us|our|ours)\b",
-    r"(?i)\b(?:you|your|yours|yourself)\b",
-    r"[?\uff1f]",
-    r"[!\uff01]",
-)
-
-_COUNTERS = {
-    "first_word": CountVectorizer(preprocessor=first_word, token_pattern=r"(?s).+"),
-    "tfidf": CountVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b"),
-    "words_and_marks": CountVectorizer(ngram_range=(1, 2), lowercase=False, token_pattern=r"\w+|[^\w\s]"),
-    "characters": CountVectorizer(analyzer="char", ngram_range=(1, 5), lowercase=False),
-}
-
-
-def _counted(name: str, rows: Any) -> Any:
-    """Texts as counts of all that they hold, for the baselines that count; each fold keeps what its training part has.
-
-    Counting is what takes time, and is the same in every fold.
-    """
-    if name not in _COUNTERS:
-        return rows
-    try:
-        return clone(_COUNTERS[name]).fit_transform(rows)
-    except ValueError as error:
-        if "empty vocabulary" not in str(error):
-            raise
-        return csr_matrix((len(rows), 1))
-
-
-_CLASSIFIERS: dict[str, tuple[Any, Probe]] = {
-    "first_word": (make_pipeline(_SeenInTraining(), _RowSpace()), Probe("logistic", scale=False)),
-    **{
-        name: (
-            make_pipeline(_SeenInTraining(), TfidfTransformer(sublinear_tf=True), _RowSpace()),
-            Probe("logistic", C=10.0, scale=False),
-        )
-        for name in ("tfidf", "words_and_marks", "characters")
-    },
-    "length": (FunctionTransformer(_lengths), Probe("logistic")),
-    "covariates": (FunctionTransformer(_covariates), Probe("logistic")),
-    "token_embeddings": (FunctionTransformer(), Probe("logistic")),
-}
+def _classifier(name: str) -> Probe:
+    if name == "first_word":
+        return Probe("logistic", scale=False)
+    return Probe("logistic", C=10.0, scale=False) if name in COUNTING else Probe("logistic")

@@ -122,6 +122,64 @@ def classification(
         ValueError: lengths or shapes differ, a value is not finite, or fewer than two classes are left.
     """
     if isinstance(X, Activations):
+        y = X.labels if y is None else y
+        groups = X.groups if groups is MISSING else groups
+    elif y is None:
+        _finite(X, "X")
+        raise TypeError("y is missing: give the class of each row (only Activations carry their own)")
+    given = given_rows(X, groups=groups, layers=layers, texts=texts, token_embeddings=token_embeddings)
+    n = len(given.values)
+    labels = as_names(y, "y", n)
+    assert not isinstance(groups, Missing)
+    group_names = as_names(groups, "groups", n) if groups is not None else np.arange(n)
+    codes, classes, keep = _classes(labels, positive, negative)
+    judged, embedded = given.texts, given.token_embeddings
+    return Classification(
+        values=given.values if keep.all() else given.values[keep],
+        codes=codes[keep],
+        classes=classes,
+        groups=as_groups(group_names[keep], int(keep.sum())),
+        groups_given=groups is not None,
+        layers=given.layers,
+        rows_kept=np.flatnonzero(keep),
+        n_given=n,
+        texts=None if judged is None else tuple(t for t, k in zip(judged, keep, strict=True) if k),
+        token_embeddings=None if embedded is None else embedded[keep],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class GivenRows:
+    """Rows as the caller gave them, checked.
+
+    Attributes:
+        values: [n, pos, layer, d_model].
+        layers: What the layer axis holds.
+        texts: What text-only baselines judge, or None.
+        token_embeddings: [n, d], or None.
+    """
+
+    values: np.ndarray
+    layers: tuple[Layer, ...]
+    texts: tuple[str, ...] | None
+    token_embeddings: FloatArray | None
+
+
+def given_rows(
+    X: ArrayLike | Activations,
+    *,
+    groups: object,
+    layers: Sequence[Layer] | None,
+    texts: LabeledTexts | Sequence[str] | None,
+    token_embeddings: ArrayLike | None,
+) -> GivenRows:
+    """The rows of an array or of `Activations` with their layers, texts and token embeddings.
+
+    Raises:
+        TypeError: groups are missing, or X does not hold numbers.
+        ValueError: lengths or shapes differ, a value is not finite, or a layer was not extracted.
+    """
+    if isinstance(X, Activations):
         values, names = X.values, tuple(X.layers)
         if layers is not None:
             unknown = [layer for layer in layers if layer not in names]
@@ -129,16 +187,12 @@ def classification(
                 raise ValueError(f"layers {unknown} were not extracted; there are {list(names)}")
             values = values[..., [names.index(layer) for layer in layers], :]
             names = tuple(layers)
-        y = X.labels if y is None else y
-        groups = X.groups if groups is MISSING else groups
         texts = X.texts if texts is None else texts
         token_embeddings = X.token_embeddings if token_embeddings is None else token_embeddings
         array = _finite(values, "X")
     else:
         array = _finite(X, "X")
         names = tuple(layers) if layers is not None else tuple(range(array.shape[-2] if array.ndim > 2 else 1))
-        if y is None:
-            raise TypeError("y is missing: give the class of each row (only Activations carry their own)")
     if groups is MISSING:
         raise TypeError(
             "groups is missing: give the scenario of each row, so that no scenario is in training and test at once; "
@@ -152,26 +206,10 @@ def classification(
     if len(names) != array.shape[2]:
         raise ValueError(f"layers must name each of {array.shape[2]} layers, got {len(names)} names")
     n = len(array)
-    labels = as_names(y, "y", n)
-    given = groups is not None
-    group_names = as_names(groups, "groups", n) if groups is not None else np.arange(n)
-    codes, classes, keep = _classes(labels, positive, negative)
-    judged = _responses(texts, n)
     embedded = None if token_embeddings is None else _finite(token_embeddings, "token_embeddings")
     if embedded is not None and (embedded.ndim != 2 or len(embedded) != n):
         raise ValueError(f"token_embeddings must be [{n}, d_model], got shape {embedded.shape}")
-    return Classification(
-        values=array if keep.all() else array[keep],
-        codes=codes[keep],
-        classes=classes,
-        groups=as_groups(group_names[keep], int(keep.sum())),
-        groups_given=given,
-        layers=names,
-        rows_kept=np.flatnonzero(keep),
-        n_given=n,
-        texts=None if judged is None else tuple(t for t, k in zip(judged, keep, strict=True) if k),
-        token_embeddings=None if embedded is None else embedded[keep].astype(np.float64),
-    )
+    return GivenRows(array, names, _responses(texts, n), None if embedded is None else embedded.astype(np.float64))
 
 
 def _classes(

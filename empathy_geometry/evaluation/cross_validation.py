@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.evaluation.baselines import BASELINES, CHOSEN, TextBaseline, text_baselines
+from empathy_geometry.evaluation.baselines import CHOSEN, TextBaseline, text_baselines
 from empathy_geometry.evaluation.choice import choice_inflation
 from empathy_geometry.evaluation.classification import MISSING, Classification, Missing, classification
 from empathy_geometry.evaluation.fold_dependence import LARGEST, shared_training_inflation
+from empathy_geometry.evaluation.graded import GradedEvaluation, cross_validate_graded
 from empathy_geometry.evaluation.metrics import (
     accuracy,
     auroc,
@@ -23,6 +24,7 @@ from empathy_geometry.evaluation.metrics import (
 )
 from empathy_geometry.evaluation.placements import FEW_GROUPS
 from empathy_geometry.evaluation.selection import Candidate, Contest, candidates, contest, fit_and_score
+from empathy_geometry.evaluation.text_features import BASELINES
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
@@ -125,12 +127,50 @@ class Evaluation(Result):
         return (Table.of(title, rows, notes=[f"note: {note}" for note in self.notes]),)
 
 
+@overload
 def cross_validate(
     probe: Any,
     X: ArrayLike | Activations,
-    y: LabelsLike | None = None,
+    y: None = ...,
     *,
-    groups: LabelsLike | Missing | None = MISSING,
+    groups: LabelsLike | Mapping[str, LabelsLike] | Missing | None = ...,
+    target: str,
+    n_splits: int = ...,
+    inner_splits: int = ...,
+    layers: Sequence[Layer] | None = ...,
+    grid: Mapping[str, Sequence[Any]] | None = ...,
+    folds: Sequence[Fold] | None = ...,
+    texts: LabeledTexts | Sequence[str] | None = ...,
+    token_embeddings: ArrayLike | None = ...,
+    seed: int = ...,
+    level: float = ...,
+) -> GradedEvaluation: ...
+@overload
+def cross_validate(
+    probe: Any,
+    X: ArrayLike | Activations,
+    y: LabelsLike | None = ...,
+    *,
+    groups: LabelsLike | Missing | None = ...,
+    positive: object | None = ...,
+    negative: object | None = ...,
+    n_splits: int = ...,
+    inner_splits: int = ...,
+    layers: Sequence[Layer] | None = ...,
+    grid: Mapping[str, Sequence[Any]] | None = ...,
+    folds: Sequence[Fold] | None = ...,
+    texts: LabeledTexts | Sequence[str] | None = ...,
+    token_embeddings: ArrayLike | None = ...,
+    seed: int = ...,
+    level: float = ...,
+) -> Evaluation: ...
+def cross_validate(
+    probe: Any,
+    X: ArrayLike | Activations,
+    y: Any = None,
+    *,
+    groups: Any = MISSING,
+    target: str | None = None,
     positive: object | None = None,
     negative: object | None = None,
     n_splits: int = 5,
@@ -142,16 +182,19 @@ def cross_validate(
     token_embeddings: ArrayLike | None = None,
     seed: int = 0,
     level: float = 0.95,
-) -> Evaluation:
+) -> Evaluation | GradedEvaluation:
     """Fit a probe in training scenarios, judge it in others, and choose layer and parameters without peeking.
 
     Args:
-        probe: A `Probe` or any scikit-learn classifier with `decision_function` or `predict_proba`.
+        probe: A `Probe` or any scikit-learn classifier with `decision_function` or `predict_proba`. A `RegressionProbe`
+            (or any scikit-learn regressor) is judged on a graded target instead: `graded.cross_validate_graded` says
+            how its arguments differ, and the result is its `GradedEvaluation` (type checkers see that with `target`).
         X: [n, d_model], [n, layer, d_model], [n, pos, layer, d_model], or `Activations`. With several layers or
             positions, one is chosen by grouped cross-validation inside each training fold.
         y: Class of each row; `Activations` bring their own.
         groups: Scenario of each row. Required for arrays; None, said by name, takes rows as independent, and the
             result records it. `Activations` bring their own.
+        target: For a regression: the name of a target of `Activations`, in place of y.
         positive: The class that high scores mean; None takes the last of two sorted classes.
         negative: The class to compare with; rows of other classes are left out. None compares with all others.
         n_splits: Number of outer folds.
@@ -179,6 +222,32 @@ def cross_validate(
         >>> float(evaluation.auroc) > 0.9, evaluation.chosen_layers
         (True, (2, 2, 2, 2, 2))
     """
+    if is_regressor(probe):
+        if positive is not None or negative is not None:
+            raise TypeError("positive and negative name classes; a regression follows a graded target")
+        return cross_validate_graded(
+            probe,
+            X,
+            y,
+            groups=groups,
+            target=target,
+            n_splits=n_splits,
+            inner_splits=inner_splits,
+            layers=layers,
+            grid=grid,
+            folds=folds,
+            texts=texts,
+            token_embeddings=token_embeddings,
+            seed=seed,
+            level=level,
+        )
+    if target is not None:
+        raise TypeError(f"target={target!r} is graded and needs a RegressionProbe; a classifier takes y and positive=")
+    if isinstance(groups, Mapping):
+        raise TypeError(
+            "a classifier takes one column of groups; hold several apart with folds=held_apart_folds({...}) and give "
+            "the column that the interval is clustered by"
+        )
     data = classification(
         X,
         y,

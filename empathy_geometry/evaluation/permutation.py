@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.base import is_regressor
 from torch import Tensor
 from tqdm import tqdm
 
@@ -14,6 +15,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.batched_probes import as_onehot, solvable, solve
 from empathy_geometry.evaluation.classification import MISSING, Classification, Missing, classification
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
+from empathy_geometry.evaluation.graded_permutation import graded_nulls
 from empathy_geometry.evaluation.label_permutations import LabelPermutations, Scheme, label_permutations
 from empathy_geometry.evaluation.ranking import one_vs_rest
 from empathy_geometry.evaluation.selection import Candidate, fit_and_score
@@ -23,7 +25,7 @@ from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.texts.splits import Fold
 
-Statistic = Literal["auroc", "macro_auroc", "accuracy", "d_prime"]
+Statistic = Literal["auto", "auroc", "macro_auroc", "accuracy", "d_prime", "spearman", "kendall", "r2"]
 
 _TOLERANCE = 3e-3
 """Of the logistic solver; moves an AUROC of 180 rows by 1.5e-3 at most (benchmarks/permutation.py)."""
@@ -134,13 +136,14 @@ class PermutationTest(Result):
 def permutation_test(
     probe: Any,
     X: ArrayLike | Activations,
-    y: LabelsLike | None = None,
+    y: Any = None,
     *,
     groups: LabelsLike | Missing | None = MISSING,
     seed: int = 0,
     n_permutations: int = 1000,
-    statistic: Statistic = "auroc",
+    statistic: Statistic = "auto",
     scheme: Scheme = "auto",
+    target: str | None = None,
     positive: object | None = None,
     negative: object | None = None,
     layers: Sequence[Layer] | None = None,
@@ -159,14 +162,16 @@ def permutation_test(
     scikit-learn classifiers are fitted one by one.
 
     Args:
-        probe: A `Probe`, or any scikit-learn classifier.
+        probe: A `Probe`, any scikit-learn classifier, or a `RegressionProbe` of a graded target.
         X: [n, d_model], [n, layer, d_model], [n, pos, layer, d_model], or `Activations`.
         y: Class of each row; `Activations` bring their own.
         groups: Scenario of each row; as in `cross_validate`.
         seed: Seed of the permutations and of the folds, which are those of `cross_validate(..., seed=seed)`.
         n_permutations: How many.
-        statistic: "auroc" (one-vs-rest macro average for more than two classes), "accuracy" or "d_prime".
+        statistic: "auroc" (one-vs-rest macro average for more than two classes), "accuracy" or "d_prime"; of a
+            `RegressionProbe` "spearman", "kendall" or "r2". "auto" takes the first of its kind.
         scheme: How labels move; see `label_permutations`.
+        target: As in `cross_validate`.
         positive: As in `cross_validate`.
         negative: As in `cross_validate`.
         layers: As in `cross_validate`.
@@ -192,10 +197,27 @@ def permutation_test(
         >>> result.pvalue, result.layer, result.scheme
         (0.01, 2, 'within')
     """
+    _check_count(n_permutations)
+    if is_regressor(probe):
+        return _graded(
+            probe,
+            X,
+            y,
+            groups=groups,
+            target=target,
+            statistic="spearman" if statistic == "auto" else statistic,
+            scheme=scheme,
+            n_permutations=int(n_permutations),
+            layers=layers,
+            n_splits=n_splits,
+            folds=folds,
+            seed=seed,
+        )
+    if target is not None:
+        raise TypeError(f"target={target!r} is graded and needs a RegressionProbe; a classifier takes y and positive=")
+    statistic = "auroc" if statistic == "auto" else statistic
     check_choice(statistic, "statistic", ("auroc", "macro_auroc", "accuracy", "d_prime"))
     data = classification(X, y, groups=groups, positive=positive, negative=negative, layers=layers)
-    if isinstance(n_permutations, bool) or int(n_permutations) < 1:
-        raise ValueError(f"n_permutations must be at least 1, got {n_permutations!r}; try 1000")
     if chunk_size != "auto" and (isinstance(chunk_size, bool) or int(chunk_size) < 1):
         raise ValueError(f"chunk_size must be 'auto' or at least 1, got {chunk_size!r}")
     used = data.folds(folds, n_splits=n_splits, seed=seed)
@@ -206,21 +228,9 @@ def permutation_test(
     fits = all(solvable(probe, len(f.train), data.values.shape[-1]) for f in used)
     run = _batched if fits else _one_by_one
     values = run(probe, data, codes, used, statistic, chunk_size, device, progress)
-    by_layer = values.reshape(data.n_positions, len(data.layers), -1).max(axis=0)
-    true, null = by_layer[:, 0], by_layer[:, 1:]
-    largest = null.max(axis=0)
-    reached = (largest >= true[:, None] - 1e-9).sum(axis=1)
-    pvalues = (reached + 1) / (n_permutations + 1)
-    best = int(true.argmax())
-    return PermutationTest(
-        statistic=float(true[best]),
-        pvalue=float(pvalues[best]),
-        null_distribution=largest,
-        layer=data.layers[best],
+    return _largest(
+        values.reshape(data.n_positions, len(data.layers), -1).max(axis=0),
         layers=data.layers,
-        layer_statistics=true,
-        layer_pvalues=pvalues,
-        layer_null=null,
         name=statistic,
         scheme=allowed.scheme,
         n_distinct=allowed.n_distinct,
@@ -229,6 +239,47 @@ def permutation_test(
         groups_given=data.groups_given,
         solver="batched" if fits else "one by one",
         seed=seed,
+    )
+
+
+def _largest(by_layer: FloatArray, *, layers: tuple[Layer, ...], **described: Any) -> PermutationTest:
+    """The test of the largest statistic over layers; [layer, 1 + permutations], the true labels first."""
+    true, null = by_layer[:, 0], by_layer[:, 1:]
+    largest = null.max(axis=0)
+    reached = (largest >= true[:, None] - 1e-9).sum(axis=1)
+    pvalues = (reached + 1) / (null.shape[1] + 1)
+    best = int(true.argmax())
+    return PermutationTest(
+        statistic=float(true[best]),
+        pvalue=float(pvalues[best]),
+        null_distribution=largest,
+        layer=layers[best],
+        layers=layers,
+        layer_statistics=true,
+        layer_pvalues=pvalues,
+        layer_null=null,
+        **described,
+    )
+
+
+def _check_count(n_permutations: int) -> None:
+    if isinstance(n_permutations, bool) or int(n_permutations) < 1:
+        raise ValueError(f"n_permutations must be at least 1, got {n_permutations!r}; try 1000")
+
+
+def _graded(probe: Any, X: Any, y: Any, *, statistic: str, **settings: Any) -> PermutationTest:
+    data, by_layer, scheme, n_distinct = graded_nulls(probe, X, y, statistic=statistic, **settings)
+    return _largest(
+        by_layer,
+        layers=data.layers,
+        name=statistic,
+        scheme=scheme,
+        n_distinct=n_distinct,
+        n=data.n,
+        n_groups=int(next(iter(data.groups.values())).max()) + 1,
+        groups_given=data.groups_given,
+        solver="batched",
+        seed=settings["seed"],
     )
 
 

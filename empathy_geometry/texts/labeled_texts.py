@@ -1,9 +1,9 @@
 """Texts with a label and a scenario each: the input of every study."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from empathy_geometry.foundation._validation import as_names
 from empathy_geometry.foundation.names import as_name, as_texts
 from empathy_geometry.foundation.provenance import hash_texts
 from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.texts.several_labels import join_labels
+from empathy_geometry.texts.targets import Targets, as_targets, joined_targets
+
+if TYPE_CHECKING:
+    from empathy_geometry.texts.text_records import Columns
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Text:
     prompt: str | None = None
     context: str | None = None
     family: str | None = None
+    targets: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +41,17 @@ class LabeledTexts:
 
     Attributes:
         texts: The full texts; where prompts are given, prompt + response.
-        labels: Class of each text, [n] strings.
+        labels: Class of each text, [n] strings. A text may have several, given as a list and joined as
+            "question+warmth"; see `several_labels.label_columns`.
         groups: Scenario of each text, [n] strings.
         prompts: The leading part of each text that is shared context and not the response, or None.
         contexts: A coarse setting of each text ("crisis_support", ...), or None.
         families: Phrasing family of each text, for train-on-one, test-on-the-other splits, or None.
+        targets: Graded targets (ratings, say), columns of finite numbers [n] by name, or None.
         name: What the set is called in results.
 
     Raises:
-        ValueError: lengths differ, a text is blank, or a text does not begin with its prompt.
+        ValueError: lengths differ, a text is blank, a text does not begin with its prompt, or a target is not finite.
 
     Example:
         >>> texts = LabeledTexts(["I lost my job.", "The job ended."], ["felt", "plain"], ["job", "job"])
@@ -57,6 +65,7 @@ class LabeledTexts:
     prompts: tuple[str, ...] | None
     contexts: StrArray | None
     families: StrArray | None
+    targets: Targets | None
     name: str
 
     def __init__(
@@ -68,6 +77,7 @@ class LabeledTexts:
         prompts: Sequence[str] | None = None,
         contexts: LabelsLike | None = None,
         families: LabelsLike | None = None,
+        targets: Mapping[str, Any] | None = None,
         name: str = "texts",
     ) -> None:
         texts = as_texts(texts)
@@ -91,11 +101,12 @@ class LabeledTexts:
                     raise ValueError(f"texts[{i}] has no response after its prompt")
         set_field = object.__setattr__
         set_field(self, "texts", texts)
-        set_field(self, "labels", _strings(labels, "labels", n))
+        set_field(self, "labels", _strings(_joined_where_several(labels), "labels", n))
         set_field(self, "groups", _strings(groups, "groups", n))
         set_field(self, "prompts", prompts)
         set_field(self, "contexts", None if contexts is None else _strings(contexts, "contexts", n))
         set_field(self, "families", None if families is None else _strings(families, "families", n))
+        set_field(self, "targets", as_targets(targets, n))
         set_field(self, "name", str(as_name(name, "name")))
 
     def __len__(self) -> int:
@@ -118,6 +129,7 @@ class LabeledTexts:
                 None if self.prompts is None else self.prompts[i],
                 None if self.contexts is None else str(self.contexts[i]),
                 None if self.families is None else str(self.families[i]),
+                None if self.targets is None else {name: float(column[i]) for name, column in self.targets.items()},
             )
         rows = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
         if rows.size == 0:
@@ -129,11 +141,12 @@ class LabeledTexts:
             prompts=None if self.prompts is None else [self.prompts[i] for i in rows],
             contexts=None if self.contexts is None else self.contexts[rows],
             families=None if self.families is None else self.families[rows],
+            targets=None if self.targets is None else {name: x[rows] for name, x in self.targets.items()},
             name=self.name,
         )
 
     def __add__(self, other: "LabeledTexts") -> "LabeledTexts":
-        """Both sets, one after the other; prompts, contexts and families survive if both sets have them."""
+        """Both sets, one after the other; prompts, contexts, families and targets survive if both sets have them."""
 
         def joined(a: Any, b: Any) -> Any:
             return None if a is None or b is None else [*a, *b]
@@ -145,6 +158,7 @@ class LabeledTexts:
             prompts=joined(self.prompts, other.prompts),
             contexts=joined(self.contexts, other.contexts),
             families=joined(self.families, other.families),
+            targets=joined_targets([self.targets, other.targets]),
             name=f"{self.name}+{other.name}",
         )
 
@@ -153,7 +167,10 @@ class LabeledTexts:
         counts = ", ".join(f"{label}: {int((self.labels == label).sum())}" for label in self.classes)
         parts = [f"{len(self)} texts", f"{len(np.unique(self.groups))} groups", counts]
         if self.contexts is not None:
-            parts.append(f"contexts: {', '.join(np.unique(self.contexts))}")
+            contexts = np.unique(self.contexts)
+            parts.append(f"contexts: {', '.join(contexts) if len(contexts) <= 20 else len(contexts)}")
+        if self.targets is not None:
+            parts.append(f"targets: {', '.join(self.targets)}")
         return f"LabeledTexts({self.name!r}, {'; '.join(parts)})"
 
     @property
@@ -163,8 +180,19 @@ class LabeledTexts:
 
     @property
     def sha256(self) -> str:
-        """Hash of texts, labels, groups and prompts; two sets with the same hash give the same results."""
-        return hash_texts([*self.texts, *self.labels, *self.groups, *(self.prompts or ())])
+        """Hash of texts, labels, groups, prompts and targets; two sets with the same hash give the same results."""
+        graded = [f"{name}={value!r}" for name, column in (self.targets or {}).items() for value in column.tolist()]
+        return hash_texts([*self.texts, *self.labels, *self.groups, *(self.prompts or ()), *graded])
+
+    def with_targets(self, targets: Mapping[str, Any] | None) -> "LabeledTexts":
+        """The same texts with these graded targets in place of those they had.
+
+        Example:
+            >>> texts = LabeledTexts(["So sorry.", "Noted."], ["warm", "cool"], ["g", "g"])
+            >>> texts.with_targets({"rated": [6.5, 1.0]}).targets["rated"].tolist()
+            [6.5, 1.0]
+        """
+        return replace(self, targets=targets)
 
     @property
     def responses(self) -> tuple[str, ...]:
@@ -205,17 +233,20 @@ class LabeledTexts:
         ]
 
     @classmethod
-    def from_json(cls, path: str | Path, *, classes: Sequence[str] | None = None) -> "LabeledTexts":
+    def from_json(
+        cls, path: str | Path, *, classes: Sequence[str] | None = None, targets: Sequence[str] = ()
+    ) -> "LabeledTexts":
         """Read a JSON file; see `text_files.read_json` for the layouts and the errors.
 
         Args:
             path: A file of this library's layout or of the reference study's
                 ({"triplets": [...]} or {"items": [...]}).
             classes: Keys that hold the texts of the classes, where the file does not say.
+            targets: Keys of graded targets, where each item is one text; the file may name them under "targets".
         """
         from empathy_geometry.texts.text_files import read_json
 
-        return read_json(path, classes=classes)
+        return read_json(path, classes=classes, targets=targets)
 
     @classmethod
     def from_jsonl(
@@ -223,29 +254,33 @@ class LabeledTexts:
         path: str | Path,
         *,
         text: str = "text",
-        label: str = "label",
+        label: str | None = "label",
         group: str | None = "id",
         prompt: str = "scenario",
         context: str = "context",
         family: str = "family",
         classes: Sequence[str] | None = None,
+        targets: Sequence[str] = (),
     ) -> "LabeledTexts":
         """Read a file with one JSON object in each line; see `text_files.read_jsonl` for the errors.
 
         Args:
             path: The file, UTF-8 or with a byte order mark, gzipped or not.
             text: Key of the text (the response, where there is a prompt).
-            label: Key of its class.
+            label: Key of its class. None, with targets, where there is none.
             group: Key of its scenario; None, said by name, takes the rows as independent.
             prompt: Key of the prompt, if any; the text becomes prompt, blank line, "Response: ", response.
             context: Key of the context, if any.
             family: Key of the phrasing family, if any.
             classes: Keys of the classes, where each line is a scenario with one text per class.
+            targets: Keys of graded targets: finite numbers, one for each text.
         """
         from empathy_geometry.texts.text_files import read_jsonl
-        from empathy_geometry.texts.text_records import Columns
 
-        return read_jsonl(path, columns=Columns(text, label, group, prompt, context, family, _tuple(classes)))
+        return read_jsonl(
+            path,
+            columns=_columns(text, label, group, prompt, context, family, classes, targets),
+        )
 
     @classmethod
     def from_csv(
@@ -253,12 +288,13 @@ class LabeledTexts:
         path: str | Path,
         *,
         text: str = "text",
-        label: str = "label",
+        label: str | None = "label",
         group: str | None = "id",
         prompt: str = "scenario",
         context: str = "context",
         family: str = "family",
         classes: Sequence[str] | None = None,
+        targets: Sequence[str] = (),
         delimiter: str | None = None,
         encoding: str = "utf-8",
     ) -> "LabeledTexts":
@@ -267,19 +303,19 @@ class LabeledTexts:
         Args:
             path: The file.
             text: Column of the text.
-            label: Column of its class.
+            label: Column of its class. None, with targets, where there is none.
             group: Column of its scenario; None, said by name, takes the rows as independent.
             prompt: Column of the prompt, if any.
             context: Column of the context, if any.
             family: Column of the phrasing family, if any.
             classes: Columns of the classes, where each row is a scenario with one text per class.
+            targets: Columns of graded targets: finite numbers, one for each text.
             delimiter: Between the cells; None goes by the name: a tab for .tsv, else a comma.
             encoding: Of the file, where it has no byte order mark.
         """
         from empathy_geometry.texts.text_files import read_csv
-        from empathy_geometry.texts.text_records import Columns
 
-        columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
+        columns = _columns(text, label, group, prompt, context, family, classes, targets)
         return read_csv(path, columns=columns, delimiter=delimiter, encoding=encoding)
 
     @classmethod
@@ -288,12 +324,13 @@ class LabeledTexts:
         dataset: Iterable[Mapping[str, Any]],
         *,
         text: str = "text",
-        label: str = "label",
+        label: str | None = "label",
         group: str | None = "id",
         prompt: str = "scenario",
         context: str = "context",
         family: str = "family",
         classes: Sequence[str] | None = None,
+        targets: Sequence[str] = (),
         name: str | None = None,
     ) -> "LabeledTexts":
         """Read one split of a Hugging Face `datasets.Dataset`, or a list of dictionaries.
@@ -301,12 +338,13 @@ class LabeledTexts:
         Args:
             dataset: The split.
             text: Column of the text.
-            label: Column of its class; a `ClassLabel` gives its names.
+            label: Column of its class; a `ClassLabel` gives its names. None, with targets, where there is none.
             group: Column of its scenario; None, said by name, takes the rows as independent.
             prompt: Column of the prompt, if any.
             context: Column of the context, if any.
             family: Column of the phrasing family, if any.
             classes: Columns of the classes, where each row is a scenario with one text per class.
+            targets: Columns of graded targets: finite numbers, one for each text.
             name: Name of the set.
 
         Example:
@@ -315,9 +353,8 @@ class LabeledTexts:
             ('cool', 'warm')
         """
         from empathy_geometry.texts.text_files import read_dataset
-        from empathy_geometry.texts.text_records import Columns
 
-        columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
+        columns = _columns(text, label, group, prompt, context, family, classes, targets)
         return read_dataset(dataset, columns=columns, name=name)
 
     @classmethod
@@ -326,12 +363,13 @@ class LabeledTexts:
         frame: Any,
         *,
         text: str = "text",
-        label: str = "label",
+        label: str | None = "label",
         group: str | None = "id",
         prompt: str = "scenario",
         context: str = "context",
         family: str = "family",
         classes: Sequence[str] | None = None,
+        targets: Sequence[str] = (),
         name: str | None = None,
     ) -> "LabeledTexts":
         """Read a pandas DataFrame; see `text_files.read_frame` for the errors, `from_jsonl` for the other arguments.
@@ -339,12 +377,13 @@ class LabeledTexts:
         Args:
             frame: One text or one scenario in each row; its index plays no part.
             text: Column of the text.
-            label: Column of its class.
+            label: Column of its class. None, with targets, where there is none.
             group: Column of its scenario; None, said by name, takes the rows as independent.
             prompt: Column of the prompt, if any.
             context: Column of the context, if any.
             family: Column of the phrasing family, if any.
             classes: Columns of the classes, where each row is a scenario with one text per class.
+            targets: Columns of graded targets: finite numbers, one for each text.
             name: Name of the set.
 
         Example:
@@ -354,9 +393,8 @@ class LabeledTexts:
             ['7', '7']
         """
         from empathy_geometry.texts.text_files import read_frame
-        from empathy_geometry.texts.text_records import Columns
 
-        columns = Columns(text, label, group, prompt, context, family, _tuple(classes))
+        columns = _columns(text, label, group, prompt, context, family, classes, targets)
         return read_frame(frame, columns=columns, name=name)
 
     @classmethod
@@ -365,29 +403,34 @@ class LabeledTexts:
         path: str | Path,
         *,
         text: str = "text",
-        label: str = "label",
+        label: str | None = "label",
         group: str | None = "id",
         prompt: str = "scenario",
         context: str = "context",
         family: str = "family",
         classes: Sequence[str] | None = None,
+        targets: Sequence[str] = (),
     ) -> "LabeledTexts":
         """Read a Parquet file; see `text_files.read_parquet` for the errors, `from_jsonl` for the other arguments.
 
         Args:
             path: The file; pyarrow must be installed.
             text: Column of the text.
-            label: Column of its class; names that `datasets` keeps in the file (`ClassLabel`) are used.
+            label: Column of its class; names that `datasets` keeps in the file (`ClassLabel`) are used. None, with
+                targets, where there is none.
             group: Column of its scenario; None, said by name, takes the rows as independent.
             prompt: Column of the prompt, if any.
             context: Column of the context, if any.
             family: Column of the phrasing family, if any.
             classes: Columns of the classes, where each row is a scenario with one text per class.
+            targets: Columns of graded targets: finite numbers, one for each text.
         """
         from empathy_geometry.texts.text_files import read_parquet
-        from empathy_geometry.texts.text_records import Columns
 
-        return read_parquet(path, columns=Columns(text, label, group, prompt, context, family, _tuple(classes)))
+        return read_parquet(
+            path,
+            columns=_columns(text, label, group, prompt, context, family, classes, targets),
+        )
 
 
 def rows_where(n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[str, NamesLike | None]) -> IntArray:
@@ -418,9 +461,37 @@ def rows_where(n: int, fields: Mapping[str, np.ndarray | None], wanted: Mapping[
     return np.flatnonzero(keep)
 
 
-def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
+def _columns(
+    text: str,
+    label: str | None,
+    group: str | None,
+    prompt: str,
+    context: str,
+    family: str,
+    classes: Sequence[str] | None,
+    targets: Sequence[str],
+) -> "Columns":
+    from empathy_geometry.texts.text_records import Columns
+
     # A lone string goes on as it is: `Columns` refuses it by name.
-    return names if names is None or isinstance(names, str) else tuple(names)  # type: ignore[return-value]
+    several = None if classes is None or isinstance(classes, str) else tuple(classes)
+    return Columns(
+        text,
+        label,
+        group,
+        prompt,
+        context,
+        family,
+        classes if several is None else several,  # type: ignore[arg-type]
+        targets=targets,  # type: ignore[arg-type]
+    )
+
+
+def _joined_where_several(labels: Any) -> Any:
+    """Labels with one name in place of each list of them; a column of names comes back as it is."""
+    if not isinstance(labels, Sequence) or isinstance(labels, str) or all(isinstance(x, str) for x in labels):
+        return labels
+    return [join_labels(label, f"labels[{i}]") for i, label in enumerate(labels)]
 
 
 def _strings(x: LabelsLike, name: str, n: int) -> StrArray:

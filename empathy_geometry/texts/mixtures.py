@@ -1,15 +1,12 @@
 """Mixtures: one response made of several, with the labels of all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
-from empathy_geometry.foundation._types import IntArray
 from empathy_geometry.texts.labeled_texts import LabeledTexts
-
-SEPARATOR = "+"
-"""Between the labels of a mixture, "question+warmth"."""
+from empathy_geometry.texts.several_labels import SEPARATOR
 
 
 def mix_texts(
@@ -78,23 +75,6 @@ def mix_texts(
         families=None if texts.families is None else texts.families[sources],
         name=f"{texts.name}_mixtures",
     )
-
-
-def label_columns(labels: Iterable[str]) -> dict[str, IntArray]:
-    """One column of 0 and 1 for each label that occurs, alone or in a mixture.
-
-    Args:
-        labels: Such as `texts.labels`, of single labels, of mixtures, or of both.
-
-    Returns:
-        Columns by label, sorted, each as long as the labels.
-
-    Example:
-        >>> {label: column.tolist() for label, column in label_columns(["warmth", "question+warmth"]).items()}
-        {'question': [0, 1], 'warmth': [1, 1]}
-    """
-    parts = [set(str(label).split(SEPARATOR)) for label in labels]
-    return {name: np.array([int(name in part) for part in parts]) for name in sorted(set().union(*parts))}
 
 
 def _check(texts: LabeledTexts, n: int, sizes: Sequence[int], openers: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ def texts_to_dict(texts: LabeledTexts) -> dict[str, Any]:
         "prompts": None if texts.prompts is None else list(texts.prompts),
         "contexts": None if texts.contexts is None else texts.contexts.tolist(),
         "families": None if texts.families is None else texts.families.tolist(),
+        "targets": None if texts.targets is None else {name: x.tolist() for name, x in texts.targets.items()},
         "name": texts.name,
     }
 

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def read_json(path: str | Path, *, classes: Sequence[str] | None = None) -> LabeledTexts:
+def read_json(path: str | Path, *, classes: Sequence[str] | None = None, targets: Sequence[str] = ()) -> LabeledTexts:
     """Labelled texts from a JSON file.
 
     Layouts: this library's own ({"name", "classes": [...], "items": [...]}), a plain list of items, and the reference
@@ -38,6 +38,7 @@ def read_json(path: str | Path, *, classes: Sequence[str] | None = None) -> Labe
     Args:
         path: The file, UTF-8 or with a byte order mark, gzipped or not.
         classes: Keys that hold the texts; by default those that the file declares or that are known.
+        targets: Keys of graded targets, where each item is one text; by default those that the file declares.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -56,6 +57,7 @@ def read_json(path: str | Path, *, classes: Sequence[str] | None = None) -> Labe
         items = content.get("items", content.get("triplets"))
         name = content.get("name") if isinstance(content.get("name"), str) else name
         classes = content.get("classes") if classes is None else classes
+        targets = targets or content.get("targets") or ()
     if not isinstance(items, list) or not items:
         found = f"an object with the keys {list(content)[:8]}" if isinstance(content, dict) else type(content).__name__
         raise ValueError(
@@ -63,7 +65,10 @@ def read_json(path: str | Path, *, classes: Sequence[str] | None = None) -> Labe
         )
     if classes is not None and (isinstance(classes, str) or not all(isinstance(c, str) for c in classes)):
         raise ValueError(f"{path}: 'classes' must be a list of strings, got {classes!r}")
-    return from_records(items, classes=classes, name=str(name), source=str(path))
+    if isinstance(targets, str) or not all(isinstance(name, str) for name in targets):
+        raise ValueError(f"{path}: 'targets' must be a list of strings, got {targets!r}")
+    columns = Columns(classes=None if classes is None else tuple(classes), targets=tuple(targets))
+    return from_records(items, columns=columns, name=str(name), source=str(path))
 
 
 def read_jsonl(path: str | Path, *, columns: Columns | None = None) -> LabeledTexts:
@@ -173,7 +178,7 @@ def read_dataset(
         )
     if _is_frame(dataset):
         raise TypeError("dataset must be a datasets.Dataset or a list of dictionaries, got a DataFrame; try from_frame")
-    feature = (getattr(dataset, "features", None) or {}).get(columns.label)
+    feature = None if columns.label is None else (getattr(dataset, "features", None) or {}).get(columns.label)
     names = getattr(feature, "names", None)
     unformatted = getattr(dataset, "with_format", None)
     plain: Iterable[Any] = unformatted(None) if callable(unformatted) else dataset
@@ -255,9 +260,9 @@ def _is_frame(given: Any) -> bool:
     return hasattr(given, "columns") and hasattr(given, "shape") and len(given.shape) == 2
 
 
-def _class_names(described: bytes | None, label: str) -> list[str] | None:
+def _class_names(described: bytes | None, label: str | None) -> list[str] | None:
     """The names that `datasets` keeps beside a Parquet file's columns, if it wrote the file."""
-    if described is None:
+    if described is None or label is None:
         return None
     try:
         names = parse_json(described, "features")["info"]["features"][label]["names"]
@@ -269,7 +274,7 @@ def _class_names(described: bytes | None, label: str) -> list[str] | None:
 
 def _named_label(record: dict[str, Any], columns: Columns, names: Sequence[str] | None, where: str) -> dict[str, Any]:
     """The record with the name of its class in place of a number, where numbers have names."""
-    label: Any = record.get(columns.label)
+    label: Any = None if columns.label is None else record.get(columns.label)
     if names is None or isinstance(label, bool) or not isinstance(label, Integral):
         return record
     number = int(label)
@@ -279,7 +284,7 @@ def _named_label(record: dict[str, Any], columns: Columns, names: Sequence[str] 
             f"writes -1 where a row has no label: leave such rows out, as in dataset.filter(lambda r: "
             f"r[{columns.label!r}] >= 0)"
         )
-    return {**record, columns.label: names[number]}
+    return {**record, str(columns.label): names[number]}
 
 
 def _header(cells: list[str], columns: Columns, path: Path, delimiter: str) -> list[str]:

@@ -7,9 +7,14 @@ from typing import Any
 
 from empathy_geometry.foundation.names import as_name, check_text, is_missing
 from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.several_labels import join_labels
+from empathy_geometry.texts.targets import target_number
 
 RESPONSE_SEPARATOR = "\n\nResponse: "
 """Between a scenario and a response; the reference study's layout."""
+
+UNLABELED = "text"
+"""The one label of texts that have graded targets and no classes."""
 
 _KNOWN_FAMILIES = (("cognitive", "affective", "instrumental"), ("factual", "informational", "procedural"))
 _RESPONSE_KEY = re.compile(r"response_\d+")
@@ -24,25 +29,34 @@ class Columns:
 
     Attributes:
         text: The text or response of a long record.
-        label: Its class.
+        label: Its class, or a list of them; None for graded targets without classes.
         group: The scenario. A key "group" of a long record goes before "id". None makes every record its own scenario.
         prompt: What stands before the response in every class, if anything.
         context: A coarse setting; "domain" serves as well.
         family: Phrasing family.
         classes: Keys of the classes in wide records; None takes those that are known.
         separator: Put between a prompt and a response.
+        targets: Graded targets of long records.
     """
 
     text: str = "text"
-    label: str = "label"
+    label: str | None = "label"
     group: str | None = "id"
     prompt: str = "scenario"
     context: str = "context"
     family: str = "family"
     classes: tuple[str, ...] | None = None
     separator: str = RESPONSE_SEPARATOR
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.targets, str):
+            raise TypeError(f"targets must be a list of keys, got the string {self.targets!r}; try [{self.targets!r}]")
+        object.__setattr__(self, "targets", tuple(self.targets))
+        if self.targets and self.classes is not None:
+            raise ValueError("targets need one text in each record; classes= takes one scenario in each")
+        if self.label is None and not self.targets:
+            raise ValueError("label=None needs targets=: texts must have a class or a graded target")
         if isinstance(self.classes, str):
             raise TypeError(f"classes must be a list of keys, got the string {self.classes!r}; try [{self.classes!r}]")
         if self.classes is not None:
@@ -90,15 +104,22 @@ def from_records(
     rows: dict[str, list[Any]] = {k: [] for k in ("text", "label", "group", "prompt", "context", "family", "where")}
     layouts = _Layouts(records, columns)
     seen: dict[tuple[str, ...], str] = {}
+    graded: dict[str, list[float]] = {name: [] for name in columns.targets}
     # Where some rows name their scenario, a row that does not lacks it: its id must not stand in.
     group_key = "group" if columns.group == "id" and any("group" in record for record in records) else columns.group
     for i, (where, record) in enumerate(zip(wheres, records, strict=True)):
         keys = layouts.class_keys(record, where)
         group, where = _group(record, columns.group if keys is not None else group_key, i, where)
         prompt = _prompt(record, columns, where)
+        if keys is not None and columns.targets:
+            raise ValueError(f"{where}: targets need one text in each record, this one has the classes {list(keys)}")
+        for name in columns.targets:
+            if name not in record:
+                raise ValueError(f"{where}: has no {name!r} (targets=...); its keys are {_keys(record)}")
+            graded[name].append(target_number(record[name], f"{where}: {name!r}"))
         for key in (columns.text,) if keys is None else keys:
             response = _text(record, key, where)
-            label = _name(record, columns.label, where) if keys is None else key
+            label = _label(record, columns, where) if keys is None else key
             _refuse_repetition(seen, record, columns, where, wheres[i], group, label, response, long=keys is None)
             rows["text"].append(prompt + response)
             rows["label"].append(label)
@@ -114,6 +135,7 @@ def from_records(
         prompts=rows["prompt"] if any(rows["prompt"]) else None,
         contexts=_all_or_none(rows["context"], columns.context, rows["where"]),
         families=_all_or_none(rows["family"], columns.family, rows["where"]),
+        targets=graded,
         name=name,
     )
 
@@ -139,10 +161,11 @@ class _Layouts:
         present = [family for family in self.families if any(k in record for k in family)]
         whole = any(all(k in record for k in family) for family in present)
         # A long record may have a column that happens to be called "factual".
-        if columns.text in record and columns.label in record and not whole:
+        labelled = columns.label is None or columns.label in record
+        if columns.text in record and labelled and not whole:
             return None
         if not present:
-            if columns.text in record or columns.label in record:
+            if columns.text in record or (columns.label is not None and columns.label in record):
                 return None
             raise ValueError(
                 f"{where}: neither {columns.text!r} and {columns.label!r} nor texts of known classes among its keys "
@@ -233,6 +256,19 @@ def _name(record: Mapping[str, Any], key: str, where: str) -> str:
         raise ValueError(f"{where}: {key!r} must be a non-empty string, got {_shown(value)}")
     try:
         return str(as_name(value, f"{where}: {key!r}"))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _label(record: Mapping[str, Any], columns: Columns, where: str) -> str:
+    """The class of a long record; several classes become one name."""
+    if columns.label is None:
+        return UNLABELED
+    given = record.get(columns.label)
+    if not isinstance(given, list | tuple):
+        return _name(record, columns.label, where)
+    try:
+        return str(join_labels(given, f"{where}: {columns.label!r}"))
     except TypeError as error:
         raise ValueError(str(error)) from error
 

@@ -182,7 +182,8 @@ def support_moves_mixtures(n: int = 192, *, seed: int = 0) -> LabeledTexts:
     """Replies that make two or three moves at once, put together from `support_moves` with all their labels.
 
     Half of them have two moves, half three, all of one scenario and one family; a greeting comes first. The label
-    names all moves, sorted: "question+warmth". `texts.mixtures.label_columns` turns labels into columns of 0 and 1.
+    names all moves, sorted: "question+warmth". `texts.several_labels.label_columns` turns labels into columns of 0
+    and 1.
 
     Args:
         n: Number of mixtures.
@@ -192,7 +193,7 @@ def support_moves_mixtures(n: int = 192, *, seed: int = 0) -> LabeledTexts:
         ValueError: n is not positive, or there are not so many.
 
     Example:
-        >>> from empathy_geometry.texts.mixtures import label_columns
+        >>> from empathy_geometry.texts.several_labels import label_columns
         >>> mixtures = support_moves_mixtures(seed=0)
         >>> len(mixtures), sorted({label.count("+") + 1 for label in mixtures.labels})
         (192, [2, 3])
@@ -244,3 +245,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+from empathy_geometry.datasets import public as public  # noqa: E402 - after what it must not shadow
