@@ -97,7 +97,7 @@ def test_bad_input_is_refused():
         text_baselines(texts(), Y, groups=GROUPS, folds=FOLDS, which=["bert"])
     with pytest.raises(ValueError, match="token_embeddings must have 30 rows"):
         text_baselines(texts(), Y, groups=GROUPS, folds=FOLDS, token_embeddings=np.ones((3, 2)))
-    with pytest.raises(TypeError, match="one string"):
+    with pytest.raises(TypeError, match="sequence of strings"):
         baseline_scores("text", [1], folds=FOLDS)
     crossing = [Fold(np.arange(15, 30), np.arange(15)), Fold(np.arange(15), np.arange(15, 30))]
     with pytest.raises(ValueError, match="training and test at once"):
