@@ -44,7 +44,7 @@ DEFAULT = (
     "generation",
     "steering",
     "causal/verdicts",
-    "reports/headline",
+    "studies/bandwidth_verdicts",
 )
 
 KILLED, SURVIVED, SLOW = "killed", "survived", "killed (time)"

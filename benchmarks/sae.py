@@ -17,7 +17,7 @@ from empathy_geometry.foundation.provenance import package_versions
 from empathy_geometry.foundation.result_file import write_result
 from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.agreement import sae_agreement
-from empathy_geometry.sae.agreement_data import AgreementData
+from empathy_geometry.sae.concept_halves import AgreementData
 from empathy_geometry.sae.controls import random_decoder
 from empathy_geometry.sae.features import pooled_features
 from empathy_geometry.sae.sparse_probing import SparseProbe

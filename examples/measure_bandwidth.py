@@ -38,7 +38,7 @@ def main() -> None:
     if result.transfer is not None:
         print(f"\nTransfer between contexts (AUROC)\n{result.transfer}")
     folder = result.save(arguments.output)
-    print(f"\n{time.perf_counter() - started:.0f} s; bandwidth.json, bandwidth.md and figures are in {folder}/")
+    print(f"\n{time.perf_counter() - started:.0f} s; bandwidth.json and its report are in {folder}/")
 
 
 if __name__ == "__main__":

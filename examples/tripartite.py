@@ -35,7 +35,7 @@ def main() -> None:
     # 3. A table to read, and files to keep.
     print(result)
     result.save(folder)
-    print(f"\n{time.perf_counter() - started:.0f} s; tripartite.json, tripartite.md and figures are in {folder}/")
+    print(f"\n{time.perf_counter() - started:.0f} s; tripartite.json and its report are in {folder}/")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
 from empathy_geometry.foundation.checked_json import dump_checked
+from empathy_geometry.foundation.json_codec import unpack
 from empathy_geometry.foundation.result_file import FORMAT_VERSION
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)> | *bold* `code` $x$ &amp; \"q\""
@@ -57,8 +59,13 @@ def readable_json() -> dict[str, Any]:
 
 def signed(content: dict[str, Any]) -> str:
     """The text of a result file, with a checksum that fits."""
-    head = {"type": "Bandwidth", "version": {"format": FORMAT_VERSION, "empathy_geometry": "test"}}
+    head = {"version": {"format": FORMAT_VERSION, "empathy_geometry": "test"}}
     return dump_checked(head | content)
+
+
+def with_tables(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a bandwidth's file with the tables that belong to it."""
+    return content | {"tables": [asdict(table) for table in unpack(eg.results.Bandwidth, content).tables()]}
 
 
 @cache

@@ -2,11 +2,9 @@
 
 import pytest
 
-from empathy_geometry.studies.bandwidth_texts import most_chosen
-from empathy_geometry.studies.tripartite import setup
+from empathy_geometry.foundation.layers import most_chosen
 
 
-@pytest.mark.parametrize("choose", [most_chosen, setup.most_chosen])
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
@@ -17,6 +15,6 @@ from empathy_geometry.studies.tripartite import setup
         (["embed", "embed", 5], "embed"),
     ],
 )
-def test_the_layer_of_most_folds_and_the_middle_one_of_equals(choose, chosen, expected):
-    assert choose(chosen) == expected
-    assert choose(list(reversed(chosen))) == expected
+def test_the_layer_of_most_folds_and_the_middle_one_of_equals(chosen, expected):
+    assert most_chosen(chosen) == expected
+    assert most_chosen(list(reversed(chosen))) == expected

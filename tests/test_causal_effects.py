@@ -90,11 +90,11 @@ def test_every_effect_has_an_interval_and_its_controls(result):
 
 
 def test_the_table_shows_the_range_of_all_draws_of_a_control(result):
-    lines = str(result).splitlines()
-    for row in result.rows:
-        line = next(
-            x for x in lines if row.direction in x and row.test in x and row.readout in x and row.operation in x
-        )
+    table = next(t for t in result.tables() if t.title == "Tests")
+    for row, cells in zip(result.rows, table.rows, strict=True):
+        line = " ".join(cells)
+        assert row.direction in line
+        assert f"{row.test}, {row.readout}, {row.operation}" in line
         for kind, values in row.controls.items():
             low, middle, high = np.percentile(values, [5, 50, 95])
             shown = f"{values[0]:.3f}" if len(values) == 1 else f"{middle:.3f} [{low:.3f}, {high:.3f}]"
@@ -166,8 +166,8 @@ def test_the_result_is_planted_json_table_and_frame(result, tmp_path):
     assert back.to_dict() == result.to_dict()
     assert str(back) == str(result)
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["verdicts"]["drives"]["verdict"] == "causal"
-    assert str(result).startswith("PLANTED: ")
-    assert "drives: CAUSAL (sufficient, necessary)" in str(result)
+    assert str(result).startswith("PLANTED DATA, NOT A MEASUREMENT")
+    assert result.tables()[0].rows[0][:2] == ("drives", "causal")
     frame = result.to_frame()
     assert len(frame) == len(result.rows)
     assert set(frame[frame.direction == "drives"].verdict) >= {"supported"}

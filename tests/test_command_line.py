@@ -482,7 +482,7 @@ def test_restart_follows_no_link_out_of_the_folder(tmp_path):
 def test_a_record_that_is_not_ours_is_left_alone(tmp_path, foreign):
     (tmp_path / "run.json").write_text(foreign)
     for restart in (False, True):
-        with pytest.raises(ValueError, match=r"run\.json is damaged, or not from this program"):
+        with pytest.raises(ValueError, match=r"run\.json is damaged or half-written"):
             RunRecord(tmp_path, {"seed": 1}, restart=restart)
     assert (tmp_path / "run.json").read_text() == foreign
 

@@ -77,7 +77,7 @@ def contrast(comparison, quantity):
 
 def test_a_known_ratio_is_recovered_and_no_difference_is_none():
     result = compare({"a": synthetic("a", d=20.0, seed=1), "b": synthetic("b", d=10.0, seed=2)})
-    assert result._repr_html_().count("<tr>") == 1 + len(result.contrasts)
+    assert result._repr_html_().count("<tr>") == 2 + len(result.contrasts) + len(result.results)
     dimensions, reach = contrast(result, "dimensionality"), contrast(result, "steering range +")
     assert float(dimensions.effect) == pytest.approx(2.0)
     assert dimensions.effect.low < 2 < dimensions.effect.high
@@ -191,7 +191,7 @@ def test_planted_comparisons_say_so(tmp_path):
     assert str(result).startswith("PLANTED")
     folder = result.save(tmp_path)
     assert json.loads((folder / "PLANTED_compare.json").read_text())["provenance"]["kind"] == "planted"
-    assert (folder / "PLANTED_compare.md").read_text().startswith("# PLANTED")
+    assert (folder / "PLANTED_report.md").read_text().startswith("# PLANTED")
 
 
 def test_real_results_of_a_model_and_its_random_weights_compare_from_their_folders(tmp_path):

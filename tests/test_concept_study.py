@@ -113,7 +113,7 @@ def test_other_classes_run_and_resume_and_empathy_keeps_its_name(model, tmp_path
     assert found.section("cosines").numbers["pair"]["disattenuated"] is not None or "noise" in str(found)
     assert found.finding("independent directions").note == ""
     assert found.left_out == {}  # nobody asked for more
-    assert eg.tripartite(model, texts, **two).rows() == found.rows()
+    assert eg.tripartite(model, texts, **two).findings == found.findings
     with pytest.raises(ValueError, match=r"another run \(settings.classes"):
         eg.concept_study(model, texts, **two | {"classes": ["warm", "plain"]})
     assert study.study_texts(eg.datasets.empathy_triplets(), {}, ["affective", "instrumental", "cognitive"]).empathy

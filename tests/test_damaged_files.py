@@ -22,15 +22,14 @@ from empathy_geometry.foundation.checked_json import dump_checked
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.json_codec import pack
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.foundation.result_file import write_result
+from empathy_geometry.foundation.result_file import find_results, read_folder, write_result
 from empathy_geometry.ratings.items import Item, Key, Source
-from empathy_geometry.reports.result_folder import read_folder
 from empathy_geometry.sae.autoencoder import REPORT_FILE, REPORT_FORMAT, file_sha256
 from empathy_geometry.sae.loading import _report
-from empathy_geometry.studies.result_files import find_results
+from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.step_store import StepStore
-from empathy_geometry.studies.tripartite.finding import Finding, Section
 from empathy_geometry.studies.tripartite.result import Tripartite
+from empathy_geometry.studies.tripartite.section import Section
 
 FEW = 45
 
@@ -67,7 +66,8 @@ def report(folder: Path) -> Written:
     path = write_result(folder / "concept_study.json", _result())
 
     def read() -> Any:
-        return [{k: v for k, v in s.content.items() if k not in ("type", "version")} for s in read_folder(folder)]
+        found = read_folder(folder).values()
+        return [{k: v for k, v in content.items() if k not in ("version", "tables")} for content in found]
 
     return Written((path,), read)
 

@@ -39,8 +39,8 @@ def test_files_hold_the_same_numbers(profile, tmp_path):
     saved = json.loads((folder / "depth_profile.json").read_text())
     assert saved["study"] == "depth_profile"
     assert saved["points"][1]["bandwidth"]["value"] == float(profile.points[1].bandwidth)
-    assert (folder / "depth_profile.png").exists()
-    assert str(profile.points[1].bandwidth) in (folder / "depth_profile.md").read_text()
+    assert list((folder / "figures").glob("*depth_curve*.png"))
+    assert str(profile.points[1].bandwidth) in (folder / "report.md").read_text()
 
 
 def test_a_layer_is_as_the_bandwidth_study_measures_it(profile, texts):

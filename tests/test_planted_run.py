@@ -36,11 +36,14 @@ def test_it_cannot_be_taken_for_a_measurement(run, tmp_path):
     assert run.provenance.kind == "planted"
     assert str(run).startswith("PLANTED DATA, NOT A MEASUREMENT")
     folder = run.save(tmp_path)
-    assert {p.name for p in folder.iterdir()} == {"PLANTED_planted.json", "PLANTED_planted.md"}
+    assert {p.name for p in folder.iterdir()} == {
+        "PLANTED_planted.json",
+        *(f"PLANTED_report.{s}" for s in ("md", "html", "pdf")),
+    }
     saved = json.loads((folder / "PLANTED_planted.json").read_text())
     assert saved["provenance"]["kind"] == "planted"
     assert len(saved["checks"]) == len(run.checks)
-    assert (folder / "PLANTED_planted.md").read_text().startswith("# PLANTED")
+    assert (folder / "PLANTED_report.md").read_text().startswith("# PLANTED")
 
 
 def test_a_wrong_analysis_would_be_noticed(monkeypatch):

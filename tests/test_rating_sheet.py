@@ -217,7 +217,7 @@ def test_bad_files_are_named_with_line(sheet, change, message):
 def test_a_changed_key_and_other_files_are_refused(tmp_path, sheet):
     fill(sheet.tables[0], lambda i, row: 4)
     sheet.key.write_text(sheet.key.read_text().replace('"alpha": 2.0', '"alpha": -2.0'))
-    with pytest.raises(ValueError, match="not a sound key"):
+    with pytest.raises(ValueError, match="is damaged or half-written"):
         eg.ratings.import_ratings(sheet.tables[0], sheet.key)
     with pytest.raises(FileNotFoundError, match="no key at"):
         eg.ratings.import_ratings(sheet.tables[0], tmp_path / "nowhere.json")

@@ -7,15 +7,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from small_result import HOSTILE, readable_json, signed, small_bandwidth, small_json
+from small_result import HOSTILE, readable_json, signed, small_bandwidth, small_json, with_tables
 
 import empathy_geometry as eg
+from empathy_geometry.foundation.result_file import read_folder
+from empathy_geometry.foundation.table import Table, markdown_text
 from empathy_geometry.plots.reading import read_estimate
-from empathy_geometry.reports.assemble import assemble
-from empathy_geometry.reports.document import Table
-from empathy_geometry.reports.markdown import escape
-from empathy_geometry.reports.result_folder import read_folder
-from empathy_geometry.reports.shapes import find_estimates, find_shapes
+from empathy_geometry.reports.build import document_of
+from empathy_geometry.reports.figures import find_typed
+from empathy_geometry.reports.generic_tables import find_estimates
 
 for package in ("matplotlib", "jinja2", "fpdf", "pypdf"):
     pytest.importorskip(package)
@@ -64,7 +64,7 @@ def squeezed(text):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = write(tmp_path_factory.mktemp("measured"), readable_json())
+    folder = write(tmp_path_factory.mktemp("measured"), with_tables(readable_json()))
     paths = eg.report(folder)
     assert [p.name for p in paths] == ["report.md", "report.html", "report.pdf"]
     return folder
@@ -81,7 +81,7 @@ def test_every_estimate_is_in_every_format_as_in_the_json(folder):
         shown = squeezed(str(estimate))
         assert shown in page, shown
         assert shown in document, shown
-        assert squeezed(escape(shown)) in text, shown
+        assert squeezed(markdown_text(shown)) in text, shown
     assert f"p={content['permutation']['pvalue']:.4f}" in page
     assert f"p={content['permutation']['pvalue']:.4f}" in document
     for value in (*content["provenance"]["texts"].values(), content["provenance"]["model"]["fingerprint"]):
@@ -93,7 +93,7 @@ def test_every_estimate_is_in_every_format_as_in_the_json(folder):
 def test_other_numbers_give_another_report(tmp_path, folder):
     content = readable_json()
     content["concept"]["bandwidth"] |= {"value": 777.125, "low": 700.5, "high": 800.25}
-    eg.report(write(tmp_path / "other", content), formats=["md"])
+    eg.report(write(tmp_path / "other", with_tables(content)), formats=["md"])
     assert "777.125 [700.500, 800.250]" in (tmp_path / "other" / "report.md").read_text()
     assert "777.125" not in (folder / "report.md").read_text()
 
@@ -111,7 +111,7 @@ def test_hostile_texts_stay_texts(tmp_path):
     content = readable_json()
     content["concept"]["name"] = content["provenance"]["model"]["name"] = HOSTILE
     content["provenance"]["settings"]["probe"] = HOSTILE
-    folder = write(tmp_path, content)
+    folder = write(tmp_path, with_tables(content))
     eg.report(folder, title=HOSTILE)
     html = (folder / "report.html").read_text()
     page = Page(html)
@@ -189,7 +189,7 @@ def test_planted_beside_measured_is_refused_and_named(tmp_path):
         small_bandwidth().save(alone)
     # What was measured is kept, but not reported on.
     kept = json.loads((alone / "bandwidth.json").read_text())
-    assert {k: v for k, v in kept.items() if k not in ("type", "version", "sha256")} == small_json()
+    assert {k: v for k, v in kept.items() if k not in ("version", "sha256", "tables")} == small_json()
     assert not list(alone.glob("*report*"))
 
 
@@ -249,67 +249,33 @@ def test_a_study_that_nobody_foresaw_is_rendered(tmp_path):
     assert "too few" in "".join(pdf_pages(folder / "report.pdf"))
 
 
-def test_findings_become_a_table_of_claims(tmp_path):
-    finding = {
-        "key": "a",
-        "claim": "It is read",
-        "verdict": "not supported",
-        "rule": "above 1",
-        "ours": None,
-        "quantity": "AUROC",
-        "note": "",
-    }
-    study = {"study": "x", "provenance": {"kind": "measured"}, "sections": [{"findings": [finding]}]}
-    part = assemble(read_folder(write(tmp_path, study))).parts[0]
-    assert part.headline[0].columns == ("claim", "measured", "verdict")
-    assert part.headline[0].rows == (("It is read", "AUROC not defined", "not supported"),)
-    assert any("above 1" in line for line in part.methods.lines)
-
-
 def test_several_studies_go_into_one_report(tmp_path):
     folder = write(tmp_path, small_json())
     write(folder, {"study": "second", "provenance": {"kind": "measured"}, "rows": [{"a": 1}]}, "second.json")
     (folder / "not_a_result.json").write_text('{"settings": 1}')
-    document = assemble(read_folder(folder))
+    document = document_of(read_folder(folder))
     assert [part.key for part in document.parts] == ["bandwidth", "second"]
     assert document.title == "Bandwidth, second: tiny-llama"
 
 
-def test_verdicts_follow_their_rules():
-    from empathy_geometry.reports.headline import bandwidth_table
-
-    def verdict(change):
-        content = small_json()
-        change(content)
-        return {row[0].split(" (")[0]: row[3] for row in bandwidth_table(content).rows}
-
-    def bounds(low, high):
-        return lambda e: e.update(value=(low + high) / 2, low=low, high=high)
-
-    above = verdict(lambda c: bounds(0.1, 0.3)(c["evaluation"]["excess"]))
-    below = verdict(lambda c: bounds(-0.3, -0.1)(c["evaluation"]["excess"]))
-    astride = verdict(lambda c: bounds(-0.1, 0.1)(c["evaluation"]["excess"]))
-    key = "More than the words give?"
-    assert (above[key], below[key], astride[key]) == ("supported", "not supported", "cannot tell")
-
-    def larger(content, censored):
-        bounds(50.0, 60.0)(content["concept"]["bandwidth"])
-        bounds(1.0, 2.0)(content["control"]["bandwidth"])
-        content["control"]["bandwidth"]["censored"] = censored
-
-    key = "Bandwidth"
-    assert verdict(lambda c: larger(c, None))[key] == "supported"
-    # A control whose range was not reached may be larger.
-    assert verdict(lambda c: larger(c, "right"))[key] == "cannot tell"
-
-
-def test_shapes_are_found_where_they_lie():
-    found = {(f.shape, f.path) for f in find_shapes(small_json())}
-    assert ("bandwidth", ()) in found
-    assert ("sweep", ("concept", "sweep")) in found
-    assert ("sweep", ("control", "sweep")) in found
-    assert ("permutation", ("permutation",)) in found
+def test_types_are_found_where_they_lie():
+    found = {(f.type, f.path) for f in find_typed(small_json())}
+    assert ("Bandwidth", ()) in found
+    assert ("SteeringSweep", ("concept", "sweep")) in found
+    assert ("SteeringSweep", ("control", "sweep")) in found
+    assert ("PermutationTest", ("permutation",)) in found
     assert not [path for _, path in found if "null" in path]
+
+
+def test_the_page_shows_the_table_that_print_shows(folder):
+    text = (folder / "report.md").read_text()
+    result = eg.load_result(folder / "bandwidth.json")
+    cells = [markdown_text(c) for table in result.tables() for row in table.rows for c in row]
+    assert len(cells) > 40
+    assert all(c in text for c in cells)
+    saved = json.loads((folder / "bandwidth.json").read_text())
+    assert [v["verdict"] for v in saved["verdicts"]] == [f.verdict for f in result.findings]
+    assert all(v["rule"] for v in saved["verdicts"] if v["verdict"])
 
 
 def test_pages_break_between_blocks(folder):
@@ -332,7 +298,7 @@ def test_tables_of_any_size_fit_the_page():
     from fpdf import FPDF
 
     from empathy_geometry.reports.document import Document
-    from empathy_geometry.reports.drawing import Drawings
+    from empathy_geometry.reports.figures import Drawings
     from empathy_geometry.reports.pdf import _Pages
 
     pages = _Pages(FPDF(), Document("t", False, "", ()), Drawings(planted=False))
@@ -353,7 +319,7 @@ def test_tables_of_any_size_fit_the_page():
 def test_saving_writes_the_report_of_the_folder(tmp_path):
     folder = small_bandwidth().save(tmp_path / "out")
     names = {p.name for p in folder.iterdir()}
-    assert {"bandwidth.json", "bandwidth.md", "layer_emergence.png", "report.html", "report.pdf"} <= names
+    assert names == {"bandwidth.json", "report.md", "report.html", "report.pdf", "figures"}
     assert str(small_bandwidth().bandwidth) in Page((folder / "report.html").read_text()).text
 
 

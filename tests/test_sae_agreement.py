@@ -12,7 +12,7 @@ import empathy_geometry as eg
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.metrics import auroc_excess
 from empathy_geometry.planted.dictionary import planted_dictionary
-from empathy_geometry.sae.agreement_data import AgreementData
+from empathy_geometry.sae.concept_halves import AgreementData
 from empathy_geometry.sae.controls import random_decoder, untrained
 from empathy_geometry.sae.features import pooled_features
 from empathy_geometry.sae.sparse_probing import SparseProbe, sparse_probing

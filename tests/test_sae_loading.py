@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import empathy_geometry as eg
-from empathy_geometry.sae.autoencoder import as_autoencoder
-from empathy_geometry.sae.hook_places import hook_of_place, place_of_hook
+from empathy_geometry.sae.autoencoder import as_autoencoder, hook_of_place, place_of_hook
 from empathy_geometry.sae.lens import sae_lens
 
 

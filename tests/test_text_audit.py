@@ -195,8 +195,8 @@ def test_tiny_and_wordless_sets_get_an_answer(texts: LabeledTexts) -> None:
 def test_result_is_readable_and_complete() -> None:
     audit = audit_texts(datasets.humor_pairs())
     shown = str(audit)
-    assert shown.startswith("Audit of 'humor_pairs': 120 texts (humorous: 60, plain: 60), 60 groups\nVerdict: PASS")
-    assert max(map(len, shown.splitlines()[:25])) < 160
+    assert shown.startswith("Audit of 'humor_pairs': PASS")
+    assert "60 groups; humorous: 60, plain: 60" in shown
     content = json.loads(json.dumps(audit.to_dict()))
     assert content["passed"] is True
     assert content["sha256"] == datasets.humor_pairs().sha256

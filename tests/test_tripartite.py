@@ -10,9 +10,10 @@ import empathy_geometry as eg
 from empathy_geometry.causal.result import CausalEffect, CausalEffects, CausalVerdict
 from empathy_geometry.causal.specificity import specificity_matrix
 from empathy_geometry.foundation.json_codec import unpack
+from empathy_geometry.foundation.table import markdown_text
 from empathy_geometry.studies.tripartite import agreement, causal, planted, study
-from empathy_geometry.studies.tripartite.finding import Section
 from empathy_geometry.studies.tripartite.planted import planted_tripartite
+from empathy_geometry.studies.tripartite.section import Section
 
 SMALL = {"n_scenarios": 20, "d_model": 24, "n_layers": 3, "n_permutations": 99, "progress": False}
 
@@ -96,7 +97,7 @@ def test_every_section_resumes_after_a_failure_and_is_computed_once(truth):
     assert computed == list(study.SECTIONS)
     assert [s.name for s in result.sections] == computed
     again = planted_tripartite(folder=folder, **SMALL)
-    assert again.rows() == result.rows()
+    assert str(again) == str(result)
     with pytest.raises(ValueError, match=r"another run \(settings.n_permutations: 99 there, 98 now\)"):
         planted_tripartite(folder=folder, **SMALL | {"n_permutations": 98})
     path = folder / "steps" / "length.json"
@@ -108,15 +109,15 @@ def test_every_section_resumes_after_a_failure_and_is_computed_once(truth):
 def test_planted_results_are_marked_everywhere(truth, tmp_path):
     result = truth[0]
     folder = result.save(tmp_path / "out")
-    assert all(p.name.startswith("PLANTED_") for p in folder.iterdir())
+    assert all(p.name.startswith("PLANTED_") for p in folder.rglob("*.*"))
     saved = json.loads((folder / "PLANTED_tripartite.json").read_text())
     assert (saved["study"], saved["provenance"]["kind"]) == ("tripartite", "planted")
     assert [unpack(Section, s).findings for s in saved["sections"]] == [s.findings for s in result.sections]
-    text = (folder / "PLANTED_tripartite.md").read_text()
+    text = (folder / "PLANTED_report.md").read_text()
     assert text.startswith("# PLANTED DATA, NOT A MEASUREMENT")
-    assert text.count("\n| ") == len(result.findings) + 1
+    assert all(markdown_text(f.claim) in text for f in result.findings)
     assert str(result).startswith("PLANTED DATA")
-    assert len(list(folder.glob("*.png"))) >= 5
+    assert len(list(folder.glob("figures/*.png"))) >= 5
 
 
 def test_shuffled_labels_come_out_not_supported():
@@ -167,7 +168,7 @@ def test_texts_of_ones_own_run_unchanged_and_extraction_is_not_repeated(model, o
     # A later run with more sections reads the stores: none is written anew.
     stores = {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "activations").rglob("*") if p.is_file()}
     longer = eg.tripartite(model, texts, sections=[*sections, "length"], folder=tmp_path / "run", **options)
-    assert set(result.rows()) < set(longer.rows())
+    assert set(result.verdicts) < set(longer.verdicts)
     assert {p: p.stat().st_mtime_ns for p in stores} == stores
     with pytest.raises(ValueError, match="another run"):
         eg.tripartite(tiny_bridge("llama", n_ctx=1024, seed=4), texts, folder=tmp_path / "run", **options)

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from empathy_geometry.foundation.checked_json import content_sha256, dump_checked, load_checked
+from empathy_geometry.foundation.checked_json import content_sha256, dump_checked, read_checked
 from empathy_geometry.foundation.differences import differences
 from empathy_geometry.foundation.durable_file import create_text
 from empathy_geometry.models.identity import run_differences
@@ -68,15 +68,7 @@ class Manifest:
         path = folder / MANIFEST_NAME
         if not path.is_file():
             raise FileNotFoundError(f"there is no activation store at {folder} (it has no {MANIFEST_NAME})")
-        try:
-            content = load_checked(path.read_bytes())
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged or half-written ({error}); name another folder") from error
-        if content.get("format") != FORMAT:
-            raise ValueError(
-                f"{path} is of format {content.get('format')!r}, this version of empathy_geometry reads {FORMAT!r}; "
-                f"extract again, or use the version that wrote it"
-            )
+        content = read_checked(path, FORMAT, "extract again into another folder")
         try:
             return cls(content["identity"], content["record"], tuple(int(n) for n in content["shard_sizes"]))
         except (KeyError, TypeError, ValueError) as error:

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from empathy_geometry.audit.near_duplicates import NearDuplicate
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 Status = Literal["pass", "caution", "fail", "info"]
 
@@ -128,7 +128,7 @@ class ClassSummary:
 
 
 @dataclass(frozen=True)
-class TextAudit:
+class TextAudit(Result):
     """The result of `audit_texts`; print it.
 
     Attributes:
@@ -194,9 +194,9 @@ class TextAudit:
         order = {"info": 0, "pass": 1, "caution": 2, "fail": 3}
         return max(found, key=lambda c: (order[c.status], -1.0 if c.value is None else c.value))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field and the verdict, ready for JSON."""
-        return {**asdict(self), "verdict": self.verdict, "passed": self.passed}
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the verdict."""
+        return super().json_content() | {"verdict": self.verdict, "passed": self.passed}
 
     def to_frame(self) -> Any:
         """One row per check, as a pandas DataFrame (pandas must be installed)."""
@@ -204,63 +204,42 @@ class TextAudit:
 
         return pd.DataFrame([_flat(check) for check in self.checks])
 
-    @printable
-    def __str__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """Verdict and checks first, then the classes, revealing words, near-duplicates and characters."""
         sizes = ", ".join(f"{c.label}: {c.n}" for c in self.classes)
-        lines = [
-            f"Audit of {self.name!r}: {sum(c.n for c in self.classes)} texts ({sizes}), {self.n_groups} groups",
-            f"Verdict: {self.verdict}",
-            "",
-            f"{'class':<16}{'texts':>7}{'characters':>12}{'words':>8}{'sentences':>11}",
-            *(
-                f"{c.label[:15]:<16}{c.n:>7}{c.characters:>12.1f}{c.words:>8.1f}{c.sentences:>11.1f}"
-                for c in self.classes
-            ),
-            "",
-            f"{'check (worst pair of classes)':<34}{'value':<24}{'limit':<8}{'status':<9}detail",
-        ]
-        for name in dict.fromkeys(c.name for c in self.checks):
-            check = self.worst(name)
-            shown = str(check.estimate) if check.estimate is not None else _number(check.value)
-            limit = "" if check.limit is None else f"{check.limit:.2f}"
-            detail = "; ".join(part for part in (check.classes, check.detail) if part)
-            lines.append(f"{name:<34}{shown:<24}{limit:<8}{check.status:<9}{detail}".rstrip())
-        lines += self._word_lines() + self._row_lines()
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        rows = []
+        checks = []
         for name in dict.fromkeys(c.name for c in self.checks):
             check = self.worst(name)
             value = check.estimate if check.estimate is not None else _number(check.value)
+            limit = "" if check.limit is None else f"{check.limit:.2f}"
             detail = "; ".join(part for part in (check.classes, check.detail) if part)
-            rows.append({"check": name, "value": value, "limit": check.limit, "status": check.status, "detail": detail})
-        title = f"Audit of {self.name!r}: {self.verdict}"
-        return html_table(title, rows, notes=[line.strip() for line in self._word_lines() if line])
-
-    def _word_lines(self) -> list[str]:
-        if not self.words:
-            return []
-        lines = ["", "most revealing words (weight, share of the class's texts : share of the others')"]
-        for summary in self.classes:
-            found = [w for w in self.words if w.label == summary.label]
-            shown = ", ".join(f"{w.word!r} ({w.weight:.1f}, {w.inside:.2f} : {w.outside:.2f})" for w in found)
-            lines.append(f"  {summary.label}: {shown}")
-        return lines
-
-    def _row_lines(self, most: int = 10) -> list[str]:
-        lines = []
+            checks.append({"check": name, "value": value, "limit": limit, "status": check.status, "detail": detail})
+        title = f"Audit of {self.name!r}: {self.verdict}\n{self.n_groups} groups; {sizes}"
+        found = [
+            Table.of(title, checks, notes=["of several pairs of classes the worst is shown"]),
+            Table.of("Classes, means", [vars(c) for c in self.classes]),
+        ]
+        if self.words:
+            words = [
+                {
+                    "class": w.label,
+                    "word": repr(w.word),
+                    "weight": w.weight,
+                    "in the class": w.inside,
+                    "else": w.outside,
+                }
+                for w in self.words
+            ]
+            found.append(Table.of("Most revealing words, with the share of texts that have them", words))
         if self.duplicates:
-            lines += ["", "near-duplicates across groups (rows, similarity)"]
-            lines += [f"  {d.first} and {d.second}: {d.similarity:.2f}" for d in self.duplicates[:most]]
-            lines += [f"  ... {len(self.duplicates) - most} more"] if len(self.duplicates) > most else []
+            found.append(_first("Near-duplicates across groups", [vars(d) for d in self.duplicates]))
         if self.problems:
-            lines += ["", "characters"]
-            lines += [f"  row {p.row} (group {p.group!r}): {p.problem}" for p in self.problems[:most]]
-            lines += [f"  ... {len(self.problems) - most} more"] if len(self.problems) > most else []
-        return lines
+            found.append(_first("Characters", [vars(p) for p in self.problems]))
+        return tuple(found)
+
+
+def _first(title: str, rows: list[dict[str, Any]], most: int = 10) -> Table:
+    return Table.of(title, rows[:most], notes=[f"{len(rows) - most} more"] if len(rows) > most else [])
 
 
 def _number(value: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -11,11 +10,12 @@ from empathy_geometry.foundation._types import ArrayLike, FloatArray
 from empathy_geometry.foundation._validation import as_float_array
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import jackknife_interval
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 
 @dataclass(frozen=True, eq=False)
-class DoseResponse:
+class DoseResponse(Result):
     """A readout at every dose.
 
     Attributes:
@@ -33,19 +33,13 @@ class DoseResponse:
     spearman: Estimate
     opposed: float
 
-    @printable
-    def __str__(self) -> str:
-        return f"slope {self.slope}, Spearman {self.spearman}, {self.opposed:.0%} of scenarios the other way"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return {
-            "alphas": self.alphas.tolist(),
-            "response": self.response.tolist(),
-            "slope": self.slope.to_dict(),
-            "spearman": self.spearman.to_dict(),
-            "opposed": self.opposed,
-        }
+    def tables(self) -> tuple[Table, ...]:
+        """Mean shift at every dose; slope, rank correlation and opposed scenarios below."""
+        rows = [
+            {"alpha": float(a), "mean shift": float(r.mean())} for a, r in zip(self.alphas, self.response, strict=True)
+        ]
+        note = f"slope {self.slope}, Spearman {self.spearman}, {self.opposed:.0%} of scenarios the other way"
+        return (Table.of("Dose and response", rows, notes=[note]),)
 
 
 def dose_response(alphas: ArrayLike, response: ArrayLike, *, level: float = 0.95) -> DoseResponse:
@@ -61,7 +55,12 @@ def dose_response(alphas: ArrayLike, response: ArrayLike, *, level: float = 0.95
 
     Example:
         >>> print(dose_response([-1.0, 0.0, 1.0], [[-2.0, -1.0], [0.0, 0.0], [2.0, 1.0]]))
-        slope 1.500 [-4.853, 7.853], Spearman 1.000 [-0.684, 1.000], 0% of scenarios the other way
+        Dose and response
+          alpha   mean shift
+          -1.000  -1.500
+          0.000   0.000
+          1.000   1.500
+          slope 1.500 [-4.853, 7.853], Spearman 1.000 [-0.684, 1.000], 0% of scenarios the other way
     """
     x, y = as_float_array(alphas, "alphas", ndim=1), as_float_array(response, "response", ndim=2)
     if len(np.unique(x)) < 2 or len(x) != len(y):

@@ -1,7 +1,7 @@
 """What `causal_effects` found: one row per test, one verdict per direction, every number with its controls."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,10 +10,10 @@ from empathy_geometry.causal.dose_response import DoseResponse
 from empathy_geometry.causal.specificity import SpecificityMatrix
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.result_file import title
+from empathy_geometry.foundation.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,8 @@ Test = Literal["sufficiency", "necessity", "damage", "prompt baseline"]
 Readout = Literal["marker tokens", "later layers", "written text", "neutral text"]
 RowVerdict = Literal["supported", "not supported", "cannot tell", ""]
 Verdict = Literal["causal", "not causal", "cannot tell"]
+
+_UNITS = "effects in standard deviations within classes (damage: nats per token); intervals over scenarios or prompts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +62,19 @@ class CausalEffect:
     verdict: RowVerdict
     note: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
+    def cells(self) -> dict[str, str]:
+        """The row as it is shown."""
+        auroc = (
+            "" if self.before is None or self.after is None else f"{self.before.value:.2f} -> {self.after.value:.2f}"
+        )
         return {
             "direction": self.direction,
-            "test": self.test,
-            "readout": self.readout,
-            "operation": self.operation,
-            "effect": self.effect.to_dict(),
-            "controls": {kind: np.asarray(values).tolist() for kind, values in self.controls.items()},
-            "pvalue": self.pvalue,
-            "before": None if self.before is None else self.before.to_dict(),
-            "after": None if self.after is None else self.after.to_dict(),
+            "test": f"{self.test}, {self.readout}, {self.operation}",
+            "effect": str(self.effect),
+            "controls: median [5 %, 95 %]": "; ".join(f"{kind} {_spread(v)}" for kind, v in self.controls.items()),
+            "p": "" if self.pvalue is None else f"{self.pvalue:.3f}",
+            "AUROC": auroc,
             "verdict": self.verdict,
-            "note": self.note,
         }
 
 
@@ -93,13 +94,9 @@ class CausalVerdict:
     necessity: RowVerdict
     reason: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, eq=False)
-class CausalEffects:
+class CausalEffects(Result):
     """Result of `causal_effects`.
 
     Attributes:
@@ -148,44 +145,48 @@ class CausalEffects:
             raise ValueError(f"direction must be one of {sorted(self.verdicts)}, got {direction!r}")
         return tuple(row for row in self.rows if row.direction == direction)
 
-    @printable
-    def __str__(self) -> str:
-        from empathy_geometry.causal.tables import effects_table
-
-        return effects_table(self)
-
-    @printable
-    def __repr__(self) -> str:
-        verdicts = ", ".join(f"{name}: {v.verdict}" for name, v in self.verdicts.items())
-        return f"CausalEffects({verdicts}; layer {self.layer}, {len(self.rows)} tests)"
-
-    def _repr_html_(self) -> str:
-        rows = [{"direction": name, **v.to_dict()} for name, v in self.verdicts.items()]
-        return html_table(f"Causal effects, edited after layer {self.layer}", rows, notes=self.notes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        described: dict[str, Any] = to_json(
-            {
-                "study": "causal_effects",
-                "provenance": self.provenance.to_dict(),
-                "verdicts": {name: v.to_dict() for name, v in self.verdicts.items()},
-                "rows": [row.to_dict() for row in self.rows],
-                "doses": {d: {r: dose.to_dict() for r, dose in by.items()} for d, by in self.doses.items()},
-                "specificity": {readout: m.to_dict() for readout, m in self.specificity.items()},
-                "readouts": {d: {r: e.to_dict() for r, e in by.items()} for d, by in self.readouts.items()},
-                "markers": {d: [list(side) for side in sides] for d, sides in self.markers.items()},
-                "texts": {name: list(written) for name, written in self.texts.items()},
-                "prompts": list(self.prompts),
-                "layer": self.layer,
-                "readout_layers": list(self.readout_layers),
-                "alphas": list(self.alphas),
-                "units": self.units,
-                "lengths": dict(self.lengths),
-                "notes": list(self.notes),
-            }
+    def tables(self) -> tuple[Table, ...]:
+        """Verdicts, all tests, dose-response, specificity and marker tokens."""
+        model = self.provenance.model.get("name", "?")
+        lengths = ", ".join(f"{n} {v:.3g}" for n, v in self.lengths.items())
+        heading = title(
+            f"Causal effects in {model}, stream edited after block {self.layer}, probes at "
+            f"{', '.join(map(str, self.readout_layers))}, dose {max(self.alphas):g} {self.units} ({lengths} activation "
+            f"units)",
+            self.provenance.kind,
         )
-        return described
+        verdicts = [{"direction": name, **vars(v)} for name, v in self.verdicts.items()]
+        doses = [
+            {
+                "direction": name,
+                "readout": readout,
+                "AUROC unedited": self.readouts[name][readout],
+                "slope": dose.slope,
+                "Spearman": dose.spearman,
+                "the other way": f"{dose.opposed:.0%}",
+            }
+            for name, by_readout in self.doses.items()
+            for readout, dose in by_readout.items()
+        ]
+        markers = [
+            {
+                "direction": name,
+                **{s: " ".join(w.strip() for w in side[:8]) for s, side in zip("+-", sides, strict=True)},
+            }
+            for name, sides in self.markers.items()
+        ]
+        found = [
+            Table.of(heading, verdicts, notes=[f"note: {note}" for note in self.notes]),
+            Table.of("Tests", [row.cells() for row in self.rows], notes=[_UNITS]),
+            Table.of("Dose-response", doses),
+            *(replace(m.tables()[0], title=f"Specificity on {readout}") for readout, m in self.specificity.items()),
+            Table.of("Marker tokens", markers),
+        ]
+        return tuple(table for table in found if table.rows)
+
+    def json_content(self) -> dict[str, Any]:
+        """Every field."""
+        return {"study": "causal_effects"} | super().json_content()
 
     def to_frame(self) -> "pd.DataFrame":
         """One row per test, as a pandas DataFrame (pandas must be installed)."""
@@ -210,3 +211,10 @@ class CausalEffects:
                 for row in self.rows
             ]
         )
+
+
+def _spread(values: np.ndarray) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    return f"{middle:.3f} [{low:.3f}, {high:.3f}]"

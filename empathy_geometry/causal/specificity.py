@@ -1,7 +1,6 @@
 """Does each direction move its own target more than the others' targets?"""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -10,11 +9,12 @@ from empathy_geometry.evaluation.nulls import empirical_pvalue
 from empathy_geometry.foundation._types import ArrayLike, FloatArray
 from empathy_geometry.foundation._validation import as_float_array, as_generator
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 
 @dataclass(frozen=True, eq=False)
-class SpecificityMatrix:
+class SpecificityMatrix(Result):
     """Standardised effect of every direction on every target.
 
     Attributes:
@@ -34,27 +34,12 @@ class SpecificityMatrix:
     pvalue: float
     seed: int | None = None
 
-    @printable
-    def __str__(self) -> str:
-        width = max(len(n) for n in self.names)
-        head = " " * (width + 2) + "  ".join(f"{n:>{max(width, 8)}}" for n in self.names)
-        lines = [
-            f"  {name:<{width}}" + "  ".join(f"{v:>{max(width, 8)}.3f}" for v in row)
-            for name, row in zip(self.names, self.values, strict=True)
-        ]
-        return "\n".join([head, *lines, f"  diagonal dominance {self.dominance}, p = {self.pvalue:.4f}"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return {
-            "names": list(self.names),
-            "values": self.values.tolist(),
-            "low": self.low.tolist(),
-            "high": self.high.tolist(),
-            "dominance": self.dominance.to_dict(),
-            "pvalue": self.pvalue,
-            "seed": self.seed,
-        }
+    def tables(self) -> tuple[Table, ...]:
+        """Effect of each direction (rows) on each target (columns)."""
+        columns = ("direction \\ target", *self.names)
+        rows = tuple((name, *(f"{v:.3f}" for v in row)) for name, row in zip(self.names, self.values, strict=True))
+        note = f"diagonal dominance {self.dominance}, p = {self.pvalue:.4f}"
+        return (Table("Specificity", columns, rows, (note,)),)
 
 
 def specificity_matrix(

@@ -186,7 +186,7 @@ def _measure_one(
         record.finish(table)
     else:
         console.status(f"kept from an earlier run: {folder}")
-    console.result(f"{table}\n\nbandwidth.json, bandwidth.md and figures are in {folder}/\n")
+    console.result(f"{table}\n\nbandwidth.json and its report are in {folder}/\n")
 
 
 def _sae_source(given: list[str]) -> tuple[str, str | None]:

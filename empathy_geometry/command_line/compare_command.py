@@ -30,5 +30,5 @@ def run_compare(arguments: argparse.Namespace, console: Console) -> int:
     result = compare(folders, controls=not arguments.no_control_contrast, unsigned=arguments.unsigned)
     folder = result.save(arguments.output)
     stem = "compare" if result.provenance.kind == "measured" else "PLANTED_compare"
-    console.result(f"{result}\n\n{stem}.json and {stem}.md are in {folder}/")
+    console.result(f"{result}\n\n{stem}.json and its report are in {folder}/")
     return code

@@ -37,5 +37,5 @@ def run_planted_compare(arguments: argparse.Namespace, console: Console) -> int:
         )
     result = compare(found, controls=not arguments.no_control_contrast)
     result.save(folder)
-    console.result(f"{result}\n\nPLANTED_compare.json and PLANTED_compare.md are in {folder}/")
+    console.result(f"{result}\n\nPLANTED_compare.json and its report are in {folder}/")
     return DONE

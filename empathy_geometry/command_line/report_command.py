@@ -7,8 +7,7 @@ from empathy_geometry.command_line.console import Console
 from empathy_geometry.command_line.exit_codes import DONE
 from empathy_geometry.command_line.model_names import folder_name
 from empathy_geometry.foundation.durable_file import write_bytes
-from empathy_geometry.foundation.result_file import PLANTED, one_kind
-from empathy_geometry.studies.result_files import find_results
+from empathy_geometry.foundation.result_file import PLANTED, find_results, one_kind
 
 _STUDIES = (
     "bandwidth",

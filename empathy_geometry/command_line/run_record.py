@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from empathy_geometry.foundation.checked_json import dump_checked, load_checked
+from empathy_geometry.foundation.checked_json import dump_checked, read_checked
 from empathy_geometry.foundation.durable_file import told_of_files, write_text
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.result_file import is_result, read_json, read_result
@@ -74,13 +74,7 @@ class RunRecord:
         if not self.path.exists():
             return {}
         advice = "choose another --output, or delete it if you do not need it"
-        try:
-            record = load_checked(self.path.read_bytes())
-        except ValueError as error:
-            raise ValueError(f"{self.path} is damaged, or not from this program ({error}); {advice}") from error
-        if record.pop("format", None) != FORMAT:
-            raise ValueError(f"{self.path} is no record of this version's runs; {advice}")
-        return record
+        return read_checked(self.path, FORMAT, advice)
 
     def _remove_files(self) -> None:
         root = self.folder.resolve()

@@ -77,7 +77,7 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
             record.finish(table)
         else:
             console.status(f"kept from an earlier run: {folder}")
-        console.result(f"{table}\n\n{subject.study}.json, {subject.study}.md and figures are in {folder}/\n")
+        console.result(f"{table}\n\n{subject.study}.json and its report are in {folder}/\n")
 
     return in_turn(plan_models(arguments, output), measure, console)
 
@@ -95,5 +95,5 @@ def _planted(arguments: argparse.Namespace, console: Console, output: Path, subj
         progress=console.progress,
     )
     result.save(folder)
-    console.result(f"{result}\n\n{stem}.json and {stem}.md are in {folder}/\n")
+    console.result(f"{result}\n\n{stem}.json and its report are in {folder}/\n")
     return DONE

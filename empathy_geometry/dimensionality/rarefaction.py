@@ -1,8 +1,8 @@
 """Rarefaction: what a dimensionality estimate would have been with fewer scenarios."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +11,15 @@ from empathy_geometry.dimensionality.ranks import components_for, entropy_rank
 from empathy_geometry.dimensionality.spectrum import check_differences, gram, second_moment_spectrum, subset
 from empathy_geometry.foundation._types import ArrayLike, FloatArray
 from empathy_geometry.foundation._validation import as_generator
-from empathy_geometry.foundation.json_codec import to_json
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Rarefaction:
+class Rarefaction(Result):
     """Estimates at several numbers of scenarios, each averaged over random subsets drawn without replacement.
 
     A quantity that is still rising at the right end measures the sample, not the concept. Compare models or concepts
@@ -57,24 +57,10 @@ class Rarefaction:
         names = ("participation_ratio", "participation_ratio_naive", "k90", "effective_rank")
         return {name: getattr(self, name)[i] for name in names}
 
-    @printable
-    def __str__(self) -> str:
-        lines = [f"{'n':>6} {'PR':>8} {'PR naive':>9} {'k90':>7} {'eff. rank':>10}"]
-        for n, pr, naive, k90, rank in zip(
-            self.sizes,
-            self.participation_ratio,
-            self.participation_ratio_naive,
-            self.k90,
-            self.effective_rank,
-            strict=True,
-        ):
-            lines.append(f"{n:>6} {pr:>8.2f} {naive:>9.2f} {k90:>7.1f} {rank:>10.2f}")
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON; a ratio that is not bounded is None."""
-        described: dict[str, Any] = to_json(asdict(self))
-        return described
+    def tables(self) -> tuple[Table, ...]:
+        """One row for each size."""
+        rows = [{"n": n, **self.at(n)} for n in self.sizes]
+        return (Table.of(f"Rarefaction, {self.n_draws} draws at each n", rows),)
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each size."""

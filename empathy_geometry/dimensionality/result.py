@@ -1,15 +1,14 @@
 """What `dimensionality` returns."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from empathy_geometry.activations.dominance import dominance_note
 from empathy_geometry.dimensionality.rarefaction import Rarefaction
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,7 @@ _ROWS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Dimensionality:
+class Dimensionality(Result):
     """Dimensionality of a concept's paired differences.
 
     Report `participation_ratio`: it is the only one of the first four whose expectation does not depend on n. The
@@ -72,33 +71,18 @@ class Dimensionality:
     seed: int | None
     dominant: Mapping[str, float] = field(default_factory=dict)
 
-    @printable
-    def __str__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """Every estimator beside its null, then the rarefaction."""
         moment = "centred" if self.center else "uncentred"
-        lines = [f"Dimensionality of {self.n} paired differences in {self.d_model} dimensions ({moment})"]
-        lines.append(f"{'':<29}{'estimate':<26}" + ("" if self.null is None else f"null (n = {self.null.n})"))
-        for name, title in _ROWS:
-            null = "" if self.null is None else str(getattr(self.null, name))
-            lines.append(f"{title:<29}{getattr(self, name)!s:<26}{null}".rstrip())
-        lines.append(f"{'  p, labels swapped':<29}{self.mean_share_pvalue:.3f}")
-        if self.dominant:
-            lines.append(f"note: {dominance_note(self.dominant)}")
-        return "\n".join([*lines, "Rarefaction", str(self.rarefaction)])
-
-    def _repr_html_(self) -> str:
         rows = []
         for name, title in _ROWS:
             null = {} if self.null is None else {f"null (n = {self.null.n})": getattr(self.null, name)}
             rows.append({"": title, "estimate": getattr(self, name), **null})
-        notes = [f"share, p with labels swapped: {self.mean_share_pvalue:.3f}"]
+        notes = [f"share of the mean difference, p with labels swapped: {self.mean_share_pvalue:.3f}"]
         if self.dominant:
-            notes.append(dominance_note(self.dominant))
-        return html_table(str(self).splitlines()[0], rows, notes=notes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON; a ratio that is not bounded is None."""
-        finite: dict[str, Any] = to_json(asdict(self))
-        return finite
+            notes.append(f"note: {dominance_note(self.dominant)}")
+        heading = f"Dimensionality of {self.n} paired differences in {self.d_model} dimensions ({moment})"
+        return (Table.of(heading, rows, notes=notes), *self.rarefaction.tables())
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each estimator."""

@@ -84,9 +84,9 @@ class PermutationTest(Result):
         """Layers whose corrected p is at most `level`."""
         return tuple(name for name, p in zip(self.layers, self.layer_pvalues, strict=True) if p <= level)
 
-    def content(self) -> dict[str, Any]:
+    def json_content(self) -> dict[str, Any]:
         """Every field; of `layer_null` only its mean per layer, which is smaller by far."""
-        fields = super().content()
+        fields = super().json_content()
         del fields["layer_null"]
         return fields | {"layer_null_mean": self.layer_null.mean(axis=1)}
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,30 @@ def load_checked(text: str | bytes) -> dict[str, Any]:
     content = parse_json(text, "the content")
     if not isinstance(content, dict) or content.pop("sha256", None) != content_sha256(content):
         raise ValueError("the content does not fit its checksum")
+    return content
+
+
+def read_checked(path: Path, form: str, advice: str) -> dict[str, Any]:
+    """What a file of one format holds, which `dump_checked` made.
+
+    Args:
+        path: The file.
+        form: What it must say under "format".
+        advice: What errors tell the reader to do.
+
+    Raises:
+        ValueError: it is damaged or half-written, or of another format; names the file.
+    """
+    try:
+        content = load_checked(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or half-written ({error}); {advice}") from error
+    found = content.pop("format", None)
+    if found != form:
+        raise ValueError(
+            f"{path} is of format {found!r}, this version of empathy_geometry reads {form!r}; {advice}, or use the "
+            f"version that wrote it"
+        )
     return content
 
 

@@ -176,7 +176,8 @@ def _array(inner: tuple[Any, ...], content: Any, name: str) -> np.ndarray:
     if not isinstance(content, list):
         return np.asarray(_refuse(name, "a list", content))
     scalar: Any = next((get_args(i)[0] for i in inner if get_origin(i) is np.dtype), None)
-    scalar = scalar if isinstance(scalar, type) and scalar is not np.generic else None
+    # Annotations name abstract kinds of which no array is.
+    scalar = {np.generic: None, np.character: np.str_}.get(scalar, scalar if isinstance(scalar, type) else None)
     try:
         if scalar is not None and issubclass(scalar, np.floating):
             return np.asarray(_floats(content, name), dtype=scalar)

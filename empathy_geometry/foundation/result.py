@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.table import Table
-from empathy_geometry.foundation.terminal import terminal_text
+from empathy_geometry.foundation.terminal import printable
 
 _LONGEST = 160
 """Characters of a result's one line."""
@@ -43,24 +43,26 @@ class Result:
         """What is shown, the most important table first."""
         raise NotImplementedError(f"{type(self).__name__} has no tables")
 
-    def content(self) -> dict[str, Any]:
+    def json_content(self) -> dict[str, Any]:
         """What `to_dict` writes: every field, unless a class leaves some out or adds derived numbers."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """The name of its class as "type" and everything else, ready for JSON."""
-        return {"type": type(self).__name__, **to_json(self.content())}
+        return {"type": type(self).__name__, **to_json(self.json_content())}
 
     def to_frame(self) -> Any:
         """The first table as a pandas DataFrame (pandas must be installed)."""
         return self.tables()[0].to_frame()
 
+    @printable
     def __repr__(self) -> str:
         title = " ".join(self.tables()[0].title.split())
-        return terminal_text(f"{type(self).__name__}({title[:_LONGEST]})")
+        return f"{type(self).__name__}({title[:_LONGEST]})"
 
+    @printable
     def __str__(self) -> str:
-        return terminal_text("\n\n".join(table.text() for table in self.tables()))
+        return "\n\n".join(table.text() for table in self.tables())
 
     def _repr_html_(self) -> str:
         return "".join(table.html() for table in self.tables())

@@ -1,6 +1,7 @@
 """Results of studies as JSON: named and titled by kind, written so that any program can read them, never mixed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from empathy_geometry.foundation.checked_json import content_sha256, dump_checke
 from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Kind, package_versions
+from empathy_geometry.foundation.result import Result
 
 PLANTED = "PLANTED"
 """First word of every title and file name of a result that is not a measurement."""
@@ -40,19 +42,20 @@ def title(text: str, kind: str) -> str:
     return text if kind == "measured" else f"{PLANTED} DATA, NOT A MEASUREMENT: {text}"
 
 
-def write_result(path: str | Path, result: Any) -> Path:
-    """Write what `result.to_dict()` gives, with its type, the versions that wrote it, and a checksum over all of it.
+def write_result(path: str | Path, result: Result) -> Path:
+    """Write what `result.to_dict()` gives, with the versions that wrote it, its tables, and a checksum over all of it.
 
     Args:
         path: The JSON file.
-        result: Of a study; its content has "study" and "provenance".
+        result: Of a study; its JSON has "study" and "provenance".
 
     Raises:
         OSError: it could not be written; what was there before is untouched.
     """
     written_by = package_versions().get("empathy-geometry", "unknown")
     head = {"type": type(result).__name__, "version": {"format": FORMAT_VERSION, "empathy_geometry": written_by}}
-    return write_text(path, dump_checked(head | to_json(result), indent=2) + "\n")
+    content = head | to_json(result) | {"tables": [asdict(table) for table in result.tables()]}
+    return write_text(path, dump_checked(content, indent=2) + "\n")
 
 
 def read_result(path: str | Path, *, unsigned: bool = False) -> dict[str, Any]:
@@ -153,3 +156,58 @@ def one_kind(results: Mapping[str, Mapping[str, Any]]) -> Kind:
             f"planted, {by_kind['measured'][0]} is measured; keep them in folders of their own"
         )
     return next(iter(by_kind))
+
+
+def read_folder(folder: str | Path, *, unsigned: bool = False) -> dict[Path, dict[str, Any]]:
+    """Every result that lies directly in a folder, by file.
+
+    JSON files that are no results (with neither "study" nor "type" nor "provenance" in them) are passed over.
+
+    Args:
+        folder: Where.
+        unsigned: Also read results without a checksum; see `read_result`.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: a damaged or unsigned file, a result without provenance, no result at all, or planted beside
+            measured.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; give the folder that a study's .save(folder) wrote")
+    found = {
+        path: read_result(path, unsigned=unsigned)
+        for path in sorted(folder.glob("*.json"))
+        if is_result(read_json(path))
+    }
+    if not found:
+        raise ValueError(
+            f"no result in {folder}: expected JSON files of studies, such as bandwidth.json; measure first"
+        )
+    one_kind({path.name: content for path, content in found.items()})
+    return found
+
+
+def find_results(folders: Iterable[str | Path], study: str, *, unsigned: bool = False) -> dict[str, dict[str, Any]]:
+    """All results of one study in and below folders (or files), by path.
+
+    Args:
+        folders: Where.
+        study: Its name.
+        unsigned: Also results without a checksum; see `read_result`.
+
+    Raises:
+        FileNotFoundError: a folder does not exist.
+        ValueError: a file of that name that is damaged, unsigned or no result.
+    """
+    found = {}
+    for folder in map(Path, folders):
+        if not folder.exists():
+            raise FileNotFoundError(f"there is no {folder}; give a folder that holds results, or a result's JSON file")
+        names = (f"{file_stem(study, 'measured')}.json", f"{file_stem(study, 'planted')}.json")
+        files = [folder] if folder.is_file() else sorted(p for name in names for p in folder.rglob(name))
+        for file in files:
+            result = read_result(file, unsigned=unsigned)
+            if result["study"] == study:
+                found[str(file)] = result
+    return found

@@ -6,6 +6,8 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
+from empathy_geometry.foundation.terminal import printable, terminal_text
+
 WIDTH = 100
 """Columns of a printed table, at most."""
 
@@ -74,6 +76,7 @@ class Table:
 
         return pd.DataFrame(self.rows, columns=list(self.columns))
 
+    @printable
     def __str__(self) -> str:
         return self.text()
 
@@ -83,11 +86,11 @@ class Table:
         Args:
             width: Characters of a line.
         """
-        lines = [part for line in self.title.splitlines() for part in wrap(line, width) or [""]]
+        lines = [part for line in terminal_text(self.title).splitlines() for part in wrap(line, width) or [""]]
         for block in self._blocks(width - 2):
             lines += _aligned(block, width - 2)
         for note in self.notes:
-            lines += wrap(note, width, initial_indent="  ", subsequent_indent="    ")
+            lines += wrap(terminal_text(note), width, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
 
     def markdown(self, most: int | None = None) -> str:
@@ -124,7 +127,7 @@ class Table:
         """The rows with their head, in blocks of as many columns as fit; the first column leads each block."""
         if not self.rows:
             return []
-        rows = [tuple(" ".join(c.split()) for c in row) for row in (self.columns, *self.rows)]
+        rows = [tuple(terminal_text(" ".join(c.split())) for c in row) for row in (self.columns, *self.rows)]
         fit = max((width - _least(rows, 0)) // (_NARROWEST + len(_GAP)), 1)
         needed = sum(_least(rows, i) + len(_GAP) for i in range(len(self.columns))) - len(_GAP)
         if needed <= width:

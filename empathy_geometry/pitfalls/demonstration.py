@@ -2,15 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +18,7 @@ BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#
 """Okabe & Ito's palette, which colour-blind readers can tell apart."""
 
 
-class Demonstration(ABC):
+class Demonstration(Result, ABC):
     """A pitfall shown on data.
 
     Attributes:
@@ -41,18 +39,9 @@ class Demonstration(ABC):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the figure on `ax`, or on a new one."""
 
-    @printable
-    def __str__(self) -> str:
-        rows = self.rows()
-        names = list(rows[0])
-        cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-        lines = [f"{self.title} ({self.provenance.kind} data)"]
-        lines += ["  " + "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
-        return "\n".join([*lines, self.lesson])
-
-    def _repr_html_(self) -> str:
-        return html_table(f"{self.title} ({self.provenance.kind} data)", self.rows(), notes=[self.lesson])
+    def tables(self) -> tuple[Table, ...]:
+        """The numbers, and what to do instead."""
+        return (Table.of(f"{self.title} ({self.provenance.kind} data)", self.rows(), notes=[self.lesson]),)
 
     def to_frame(self) -> "pd.DataFrame":
         """The table."""
@@ -61,11 +50,6 @@ class Demonstration(ABC):
         return pd.DataFrame(
             [{k: float(v) if isinstance(v, Estimate) else v for k, v in row.items()} for row in self.rows()]
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        described: dict[str, Any] = to_json({f.name: getattr(self, f.name) for f in fields(self)})  # type: ignore[arg-type]
-        return described
 
 
 def origin(activations: Activations | None, seed: int, settings: Mapping[str, Any]) -> Provenance:
@@ -88,9 +72,3 @@ def axes_or_new(ax: "Axes | None", *, width: float = 6.4, height: float = 4.2) -
         raise ImportError("figures need matplotlib; try pip install 'empathy-geometry[report]'") from error
     axes: Axes = plt.subplots(figsize=(width, height), layout="constrained")[1]
     return axes
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return "-" if value is None else str(value)

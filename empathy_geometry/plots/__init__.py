@@ -10,6 +10,7 @@ from empathy_geometry.plots.bandwidth_comparison import bandwidth_comparison as 
 from empathy_geometry.plots.class_projection import class_projection as class_projection
 from empathy_geometry.plots.coherence_curve import coherence_curve as coherence_curve
 from empathy_geometry.plots.cosine_floor import cosine_floor as cosine_floor
+from empathy_geometry.plots.depth_curve import depth_curve as depth_curve
 from empathy_geometry.plots.dose_response import dose_response as dose_response
 from empathy_geometry.plots.layer_emergence import layer_emergence as layer_emergence
 from empathy_geometry.plots.null_distribution import null_distribution as null_distribution

@@ -9,7 +9,8 @@ from empathy_geometry.evaluation.cross_validation import Evaluation
 from empathy_geometry.evaluation.permutation import PermutationTest
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.plots.reading import depth, interval_arms, read_estimate, read_permutation, read_result
+from empathy_geometry.foundation.layers import depth
+from empathy_geometry.plots.reading import interval_arms, read_estimate, read_permutation, read_result
 from empathy_geometry.plots.style import BLUE, GREEN, GREY, INK, ORANGE, axes_or_new, labels, legend, title
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from empathy_geometry.evaluation.permutation import PermutationTest
-from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.json_codec import unpack
 
 
 def read_result(result: object, what: str, needed: Iterable[str]) -> Mapping[str, Any]:
@@ -30,6 +30,16 @@ def read_result(result: object, what: str, needed: Iterable[str]) -> Mapping[str
     if missing:
         raise ValueError(f"this is no {what}: it lacks {', '.join(missing)} (it has {', '.join(map(str, found))})")
     return found
+
+
+def is_estimate(value: object) -> bool:
+    """Whether this is the JSON of an `Estimate`.
+
+    Example:
+        >>> is_estimate({"value": 1.0, "low": None, "high": None, "level": 0.95}), is_estimate({"value": 1.0})
+        (True, False)
+    """
+    return isinstance(value, Mapping) and {"value", "low", "high", "level"} <= set(value)
 
 
 def read_estimate(value: object) -> Estimate:
@@ -54,21 +64,7 @@ def read_permutation(result: object) -> PermutationTest:
     """A permutation test from itself or its JSON; of the latter only the mean of `layer_null` is right."""
     if isinstance(result, PermutationTest):
         return result
-    names = [f.name for f in fields(PermutationTest) if f.name != "layer_null"]
-    found = read_result(result, "PermutationTest", [*names, "layer_null_mean"])
-    arrays = {n: np.asarray(found[n]) for n in ("null_distribution", "layer_statistics", "layer_pvalues")}
-    given = {n: found[n] for n in names} | arrays | {"layers": tuple(found["layers"])}
-    return PermutationTest(**given, layer_null=np.asarray(found["layer_null_mean"])[:, None])
-
-
-def depth(layer: Layer) -> int:
-    """Place of a layer on an axis: the embedding is -1.
-
-    Example:
-        >>> depth("embed"), depth(3)
-        (-1, 3)
-    """
-    return -1 if layer == "embed" else int(layer)
+    return unpack(PermutationTest, read_result(result, "PermutationTest", ("null_distribution", "layer_null_mean")))
 
 
 def interval_arms(estimates: Iterable[Estimate]) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from empathy_geometry.foundation.checked_json import dump_checked, load_checked
+from empathy_geometry.foundation.checked_json import dump_checked, read_checked
 from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.steering.sweep import SteeringSweep
@@ -105,12 +105,7 @@ class Key:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"there is no key at {path}; export_rating_sheet wrote it beside the folder")
-        try:
-            content = load_checked(path.read_bytes())
-        except ValueError as error:
-            raise ValueError(f"{path} is not a sound key: {error}") from error
-        if content.get("format") != KEY_FORMAT:
-            raise ValueError(f"{path} is not a rating key but {content.get('format')!r}")
+        content = read_checked(path, KEY_FORMAT, "take the key that belongs to the sheet")
         items = tuple(
             Item(
                 row["id"],

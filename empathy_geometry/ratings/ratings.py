@@ -11,7 +11,8 @@ from empathy_geometry.evaluation.bootstrap import cluster_bootstrap
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation._validation import as_groups, check_choice
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.ratings.items import Key
 
 Measurement = Literal["nominal", "ordinal", "interval"]
@@ -20,7 +21,7 @@ Units = Literal["prompts", "items"]
 
 
 @dataclass(frozen=True, eq=False)
-class Ratings:
+class Ratings(Result):
     """What raters said, beside what they could not see.
 
     Attributes:
@@ -156,8 +157,8 @@ class Ratings:
             found[name] = replace(estimate, method="Spearman, BCa bootstrap over prompts")
         return found
 
-    def to_dict(self) -> dict[str, Any]:
-        """Raters, ratings and comments by item, ready for JSON."""
+    def json_content(self) -> dict[str, Any]:
+        """Raters, ratings and comments by item."""
         rows = []
         for i, item in enumerate(self.key.items):
             given = {rater: self.values[r, i] for r, rater in enumerate(self.raters)}
@@ -191,22 +192,18 @@ class Ratings:
         ]
         return pd.DataFrame(rows)
 
-    @printable
-    def __str__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """How each rater used the scale."""
         n_groups = int(as_groups([item.group for item in self.key.items], len(self)).max()) + 1
         low, high = self.key.scale
-        lines = [f"{self.key.question} ({low} to {high}); {len(self)} texts of {n_groups} prompts"]
-        lines.append(f"{'rater':<20} rated   mean     sd")
+        rows = []
         for rater, row in zip(self.raters, self.values, strict=True):
             given = row[~np.isnan(row)]
-            spread = given.std(ddof=1) if given.size > 1 else float("nan")
-            mean = given.mean() if given.size else float("nan")
-            lines.append(f"{rater[:20]:<20} {given.size:5d}  {mean:5.2f}  {spread:5.2f}")
-        return "\n".join(lines)
-
-    @printable
-    def __repr__(self) -> str:
-        return f"Ratings({len(self)} texts, raters {list(self.raters)})"
+            spread = float(given.std(ddof=1)) if given.size > 1 else None
+            rows.append(
+                {"rater": rater, "rated": given.size, "mean": float(given.mean()) if given.size else None, "sd": spread}
+            )
+        return (Table.of(f"{self.key.question} ({low} to {high}); {len(self)} texts of {n_groups} prompts", rows),)
 
 
 def _spearman(a: FloatArray, b: FloatArray) -> float:

@@ -4,24 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text.
-
-    Attributes:
-        title: Heading; may be empty.
-        columns: Names.
-        rows: Cells, as they are printed.
-        note: Sentence below; may be empty.
-        appendix: Whether it is for looking up, not for reading: at the end, folded in HTML.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    appendix: bool = False
+from empathy_geometry.foundation.table import Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +55,7 @@ class StudyPart:
         key: Short name for anchors and files.
         title: Heading.
         lead: What it is in a sentence; may be empty.
-        headline: The table to read first.
+        headline: What `print` shows, to be read first.
         more: Further tables.
         pictures: Figures.
         steered: Texts for the steering explorer.

@@ -1,13 +1,54 @@
-"""A report as one HTML page that needs nothing else: styles, script, figures and texts are inside."""
+"""A report as Markdown, and as one HTML page that needs nothing else: style, script, figures and texts are inside."""
 
 import re
+from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from empathy_geometry.foundation.table import Table, markdown_text
 from empathy_geometry.reports.document import Document, StudyPart
-from empathy_geometry.reports.drawing import Drawings
+from empathy_geometry.reports.figures import Drawings
+
+_MOST_ROWS = 400
+
+
+def markdown_report(document: Document, figures: dict[tuple[str, str], Path], root: Path) -> str:
+    """The whole report.
+
+    Args:
+        document: What it holds.
+        figures: Files of the pictures, by part's key and picture's name.
+        root: The folder that the report lies in, for relative links.
+    """
+    lines = [f"# {markdown_text(document.title)}", "", f"Made from results of {markdown_text(document.created)}.", ""]
+    for part in document.parts:
+        lines += _markdown_part(part, figures, root)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_part(part: StudyPart, figures: dict[tuple[str, str], Path], root: Path) -> list[str]:
+    lines = [f"## {markdown_text(part.title)}", "", markdown_text(part.lead), ""]
+    for table in part.headline:
+        lines += _titled(table)
+    if part.pictures:
+        lines += ["### Figures", ""]
+    for picture in part.pictures:
+        link = figures[part.key, picture.name].relative_to(root).as_posix()
+        title, caption = markdown_text(picture.title), markdown_text(picture.caption)
+        lines += [f"![{title}]({link})", "", f"{title}. {caption}", ""]
+    for table in part.more:
+        lines += _titled(table)
+    for block in (part.methods, part.limitations):
+        lines += [f"### {block.title}", "", *(f"- {markdown_text(line)}" for line in block.lines), ""]
+    return lines + _titled(part.provenance)
+
+
+def _titled(table: Table) -> list[str]:
+    title = [f"### {markdown_text(table.title)}", ""] if table.title else []
+    return [*title, replace(table, title="").markdown(_MOST_ROWS), ""]
 
 
 def html_report(document: Document, drawings: Drawings) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from empathy_geometry.foundation.result_file import PLANTED
-from empathy_geometry.reports.document import Document, Lines, Picture, StudyPart, Table
-from empathy_geometry.reports.drawing import DPI, Drawings
+from empathy_geometry.foundation.table import Table
+from empathy_geometry.reports.document import Document, Lines, Picture, StudyPart
+from empathy_geometry.reports.figures import DPI, Drawings
 
 _FONT = "DejaVu"
 _INK, _MUTED, _WARNING = (27, 31, 39), (87, 93, 104), (163, 68, 0)
@@ -153,8 +154,8 @@ class _Pages:
         self.pdf.ln(1.5)
         if len(table.rows) > _MOST_ROWS:
             self.text(f"{len(table.rows) - _MOST_ROWS} further rows are in the JSON and in the HTML report.", 8)
-        if table.note:
-            self.text(table.note, 7.5, colour=_MUTED, after=3)
+        for note in table.notes:
+            self.text(note, 7.5, colour=_MUTED, after=3)
 
     def widths(self, columns: Sequence[str], rows: Sequence[Sequence[str]], size: float) -> list[float]:
         """Millimetres of each column: its longest word fits, and what is left goes where there is more to say."""

@@ -16,19 +16,16 @@ from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.identity import identity_differences
-from empathy_geometry.sae.agreement_data import AgreementData
-from empathy_geometry.sae.agreement_result import HEADLINE, SaeAgreement
+from empathy_geometry.sae.agreement_result import HEADLINE, SaeAgreement, few, judge
 from empathy_geometry.sae.aligned import aligned_agreement
-from empathy_geometry.sae.autoencoder import SparseAutoencoder, as_autoencoder, layer_of
-from empathy_geometry.sae.concept_halves import is_paired
+from empathy_geometry.sae.autoencoder import SparseAutoencoder, as_autoencoder, hook_of_place, layer_of
+from empathy_geometry.sae.concept_halves import AgreementData, is_paired
 from empathy_geometry.sae.controls import random_decoder, untrained
 from empathy_geometry.sae.features import PooledFeatures, pooled_features
-from empathy_geometry.sae.hook_places import hook_of_place
 from empathy_geometry.sae.reference_counts import reference_counts
 from empathy_geometry.sae.sparse_probing import SPARSITIES, SparseProbing, sparse_probing
 from empathy_geometry.sae.stability import FeatureStability, feature_stability
 from empathy_geometry.sae.subspace_agreement import SubspaceAgreement, agreement_with_concept
-from empathy_geometry.sae.verdict import few, judge
 
 _CONTROL_DRAWS = 99
 

@@ -2,30 +2,89 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.foundation.terminal import printable
-from empathy_geometry.sae.reconstruction import Reconstruction
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.result_file import title
+from empathy_geometry.foundation.table import Table
+from empathy_geometry.sae.features import Reconstruction
 from empathy_geometry.sae.reference_counts import ReferenceCounts
 from empathy_geometry.sae.sparse_probing import SparseProbing
 from empathy_geometry.sae.stability import FeatureStability
 from empathy_geometry.sae.subspace_agreement import SubspaceAgreement
 from empathy_geometry.sae.training_report import TrainingReport
-from empathy_geometry.sae.verdict import Verdict
+
+Verdict = Literal["supported", "not supported", "cannot tell"]
+ALPHA = 0.05
+LEAST_EXPLAINED = 0.5
+
+
+def few(n_features: int) -> int:
+    """With how many features the SAE has to read the concept better than an untrained dictionary.
+
+    Example:
+        >>> few(16), few(2)
+        (4, 1)
+    """
+    return max(1, n_features // 4)
+
+
+def judge(
+    agreement: SubspaceAgreement,
+    probing: SparseProbing | None,
+    over_untrained: Mapping[int, Estimate],
+    quality: Reconstruction | None,
+) -> tuple[Verdict, str]:
+    """The verdict on "features of this SAE, found in other scenarios, span the concept's subspace", and why.
+
+    - supported: the agreement with the mean difference beats every null (largest p at most 0.05), and the sparse probe
+      on a quarter as many features reads the concept better than that of an untrained dictionary (interval above 0).
+      A quarter, because with many features any dictionary reads whatever the stream holds.
+    - cannot tell: not so, but nothing else could have come out: the SAE explains less than half of the variance of
+      these tokens, or the dense probe itself is not above chance, or the nulls that matter could not be drawn.
+    - not supported: otherwise.
+    """
+    k, fewer = agreement.n_features, few(agreement.n_features)
+    beaten = agreement.pvalue <= ALPHA
+    lost = [f"{name} (p {p:.3f})" for name, p in agreement.pvalues.items() if p > ALPHA]
+    if probing is None or quality is None:
+        if not beaten:
+            return "not supported", f"the best-aligned features do not beat {', '.join(lost)}"
+        return "cannot tell", (
+            "the best-aligned features beat random directions, which any dictionary of anisotropic activations does; "
+            "pass labeled activations for the nulls that matter"
+        )
+    excess = over_untrained[min(over_untrained, key=lambda size: abs(size - fewer))]
+    learned = excess.low is not None and excess.low > 0
+    if beaten and learned:
+        return "supported", (
+            f"{k} features beat every null (largest p {agreement.pvalue:.3f}), and the {fewer}-sparse probe beats that "
+            f"of an untrained dictionary by {excess}"
+        )
+    if quality.explained < LEAST_EXPLAINED:
+        return "cannot tell", (
+            f"the SAE explains {quality.explained:.2f} of the variance of these tokens; a better one might agree"
+        )
+    if probing.dense.auroc.low is None or probing.dense.auroc.low <= 0.5:
+        return "cannot tell", f"the dense probe itself is not above chance here ({probing.dense.auroc})"
+    reasons = [f"the agreement does not beat {', '.join(lost)}"] if lost else []
+    if not learned:
+        reasons.append(f"{fewer} features read the concept no better than those of an untrained dictionary ({excess})")
+    return "not supported", "; ".join(reasons)
+
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 HEADLINE = "mean difference"
+COLUMNS = ("quantity", "value", "null or control")
 
 
 @dataclass(frozen=True, eq=False)
-class SaeAgreement:
+class SaeAgreement(Result):
     """Do a sparse autoencoder's features agree with a concept's subspace?
 
     Attributes:
@@ -42,7 +101,7 @@ class SaeAgreement:
         training: How the SAE was trained, where it was trained here.
         stability: Matching with an SAE of another seed; None without one.
         reference: The reference study's own numbers, in sample.
-        verdict: "supported", "not supported" or "cannot tell"; see `verdict.judge` for the rule.
+        verdict: "supported", "not supported" or "cannot tell"; see `judge` for the rule.
         reason: Why, in words.
         notes: What a reader must know about this run.
         provenance: Where every number came from.
@@ -105,7 +164,7 @@ class SaeAgreement:
                     beside += f"; untrained {self.untrained_probing.sparse[k].auroc}; excess {self.over_untrained[k]}"
                 table.append((f"{k}-sparse probe AUROC, held out", str(evaluation.auroc), beside))
         if self.quality is not None:
-            table.append(("reconstruction of these tokens", str(self.quality), ""))
+            table.append(("reconstruction of these tokens", self.quality.summary, ""))
         if self.stability is not None:
             s = self.stability
             asked = "" if s.selected_share is None else f"; of the concept's features {s.selected_share:.0%}"
@@ -118,74 +177,19 @@ class SaeAgreement:
                 )
             )
         if self.reference is not None:
-            table += _reference_rows(self.reference)
+            table += self.reference.rows()
         return table
 
-    @printable
-    def __str__(self) -> str:
-        table = self.rows()
-        first, second = (max(len(row[i]) for row in table) for i in (0, 1))
-        planted = "PLANTED DATA, NOT A MEASUREMENT: " if self.provenance.kind == "planted" else ""
+    def tables(self) -> tuple[Table, ...]:
+        """Quantity, value, null or control; the verdict is in the title and its reason below."""
         what = f" with {self.positive} - {self.negative}" if self.positive else ""
-        title = f"{planted}Agreement of {self.sae['name']}{what}, layer {self.layer}: {self.verdict}"
-        body = [f"  {a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in table]
-        return "\n".join([title, f"  {self.reason}", *body, *(f"  note: {note}" for note in self.notes)])
+        heading = f"Agreement of {self.sae['name']}{what}, layer {self.layer}: {self.verdict}"
+        notes = (self.reason, *(f"note: {note}" for note in self.notes))
+        return (Table(title(heading, self.provenance.kind), COLUMNS, tuple(self.rows()), notes),)
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        rows = [{"quantity": a, "value": b, "null or control": c} for a, b, c in self.rows()]
-        return html_table("\n".join(str(self).splitlines()[:2]), rows, notes=self.notes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
+    def json_content(self) -> dict[str, Any]:
+        """Every field; of the training, not the hashes of its texts."""
         training = None
         if self.training is not None:
             training = {k: v for k, v in self.training.to_dict().items() if k != "text_hashes"}
-        described: dict[str, Any] = to_json(
-            {
-                "study": "sae_agreement",
-                "provenance": self.provenance.to_dict(),
-                "sae": dict(self.sae),
-                "positive": self.positive,
-                "negative": self.negative,
-                "layer": self.layer,
-                "agreements": {name: a.to_dict() for name, a in self.agreements.items()},
-                "controls": {name: a.to_dict() for name, a in self.controls.items()},
-                "probing": None if self.probing is None else self.probing.to_dict(),
-                "untrained_probing": None if self.untrained_probing is None else self.untrained_probing.to_dict(),
-                "over_untrained": {str(k): e.to_dict() for k, e in self.over_untrained.items()},
-                "quality": None if self.quality is None else self.quality.to_dict(),
-                "training": training,
-                "stability": None if self.stability is None else self.stability.to_dict(),
-                "reference": None if self.reference is None else self.reference.to_dict(),
-                "verdict": self.verdict,
-                "reason": self.reason,
-                "notes": list(self.notes),
-            }
-        )
-        return described
-
-    def to_frame(self) -> "pd.DataFrame":
-        """The table as a pandas DataFrame (pandas must be installed)."""
-        import pandas as pd
-
-        return pd.DataFrame(self.rows(), columns=["quantity", "value", "null or control"])
-
-
-def _reference_rows(r: ReferenceCounts) -> list[tuple[str, str, str]]:
-    untrained = "" if r.features_untrained is None else f", untrained dictionary {r.features_untrained}"
-    return [
-        (
-            "reference: features above 0.01 (in sample)",
-            str(r.features),
-            f"other class {r.features_negative}{untrained}; components for 90 %: {r.components}, within 20 %: "
-            f"{'yes' if r.within else 'no'}",
-        ),
-        (
-            f"reference: purity of {r.clusters} clusters (in sample)",
-            str(r.purity),
-            f"shuffled labels {r.purity_null.null_distribution.mean():.3f} (p {r.purity_null.pvalue:.3f}); silhouette "
-            f"{r.silhouette:.3f}; adjusted Rand {r.adjusted_rand}",
-        ),
-    ]
+        return {"study": "sae_agreement"} | super().json_content() | {"training": training}

@@ -7,8 +7,8 @@ from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
-from empathy_geometry.sae.captured import captured
-from empathy_geometry.sae.selection import strongest
+from empathy_geometry.sae.concept_halves import captured
+from empathy_geometry.sae.sparse_probing import strongest
 from empathy_geometry.sae.subspace_agreement import SubspaceAgreement
 
 _COSINES_AT_ONCE = 2**24

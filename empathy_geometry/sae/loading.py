@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from empathy_geometry.foundation.checked_json import load_checked
+from empathy_geometry.foundation.checked_json import read_checked
 from empathy_geometry.foundation.json_codec import unpack
 from empathy_geometry.sae.autoencoder import (
     REPORT_FILE,
@@ -89,15 +89,7 @@ def _report(folder: Path) -> dict[str, Any] | None:
     path = folder / REPORT_FILE
     if not path.is_file():
         return None
-    try:
-        content = load_checked(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); train again") from error
-    if content.get("format") != REPORT_FORMAT:
-        raise ValueError(
-            f"{path} is of format {content.get('format')!r}, this version reads {REPORT_FORMAT!r}; train again, or use "
-            f"the version that wrote it"
-        )
+    content = read_checked(path, REPORT_FORMAT, "train again")
     changed = [name for name, digest in content["files"].items() if file_sha256(folder / name) != digest]
     if changed:
         raise ValueError(f"{folder} is damaged: {', '.join(changed)} does not fit the checksum in {REPORT_FILE}")

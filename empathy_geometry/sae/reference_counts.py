@@ -1,6 +1,7 @@
 """The reference study's own SAE numbers, beside ours, as what they are."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from empathy_geometry.evaluation.nulls import NullTest, label_null
 from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray
 from empathy_geometry.foundation._validation import as_generator
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 COUNTED_ABOVE = 0.01
 WITHIN = 0.2
@@ -23,7 +26,7 @@ NOTE = (
 
 
 @dataclass(frozen=True, eq=False)
-class ReferenceCounts:
+class ReferenceCounts(Result):
     """Counts and clusterings as the reference study made them (in sample).
 
     Attributes:
@@ -54,12 +57,44 @@ class ReferenceCounts:
     note: str = NOTE
     seed: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
+    def json_content(self) -> dict[str, Any]:
+        """Every field; of the null of the purity its mean and p."""
         null = self.purity_null
-        return asdict(self) | {
+        return super().json_content() | {
             "purity_null": {"mean": float(null.null_distribution.mean()), "pvalue": null.pvalue},
         }
+
+    @staticmethod
+    def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields from what `to_dict` gave; the null of the purity then has its mean only."""
+        null, purity = content["purity_null"], content["purity"]["value"]
+        if "mean" not in null:
+            return dict(content)
+        scheme = {"statistic": purity, "scheme": "within", "null_distribution": [null["mean"]]}
+        return {**content, "purity_null": {**null, **scheme}}
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Quantity, value, what it is to be held against."""
+        untrained = "" if self.features_untrained is None else f", untrained dictionary {self.features_untrained}"
+        return [
+            (
+                "reference: features above 0.01 (in sample)",
+                str(self.features),
+                f"other class {self.features_negative}{untrained}; components for 90 %: {self.components}, "
+                f"within 20 %: {'yes' if self.within else 'no'}",
+            ),
+            (
+                f"reference: purity of {self.clusters} clusters (in sample)",
+                str(self.purity),
+                f"shuffled labels {self.purity_null.null_distribution.mean():.3f} (p {self.purity_null.pvalue:.3f}); "
+                f"silhouette {self.silhouette:.3f}; adjusted Rand {self.adjusted_rand}",
+            ),
+        ]
+
+    def tables(self) -> tuple[Table, ...]:
+        """The counts, and why they do not say much."""
+        title, columns = "Counts of the reference study", ("quantity", "value", "null or control")
+        return (Table(title, columns, tuple(self.rows()), (self.note,)),)
 
 
 def reference_counts(

@@ -12,11 +12,56 @@ from torch import Tensor
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.metrics import auroc_excess
-from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import as_names, to_numpy
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.sae.selection import class_gaps, strongest
+
+
+def class_gaps(features: FloatArray, positive: BoolArray) -> FloatArray:
+    """Standardised class difference of each feature, |mean_1 - mean_0| / sqrt((var_1 + var_0) / 2).
+
+    0 for a feature that does not vary within either class (one that never fires, say). The difference is standardised
+    because decoders are scaled as they like: a feature of twice the activation is no better.
+
+    Args:
+        features: [n, d_sae].
+        positive: [n], or [m, n] for m label vectors at once.
+
+    Returns:
+        [d_sae], or [m, d_sae].
+
+    Example:
+        >>> class_gaps(np.array([[0.0, 0], [2, 0], [4, 0], [6, 0]]), np.array([False, False, True, True])).round(2)
+        array([2.83, 0.  ])
+    """
+    one = np.atleast_2d(positive).astype(np.float64)
+    squares = features**2
+    means, variances = [], []
+    for weight in (one, 1 - one):
+        count = weight.sum(axis=1, keepdims=True)
+        mean = weight @ features / count
+        means.append(mean)
+        variances.append(np.maximum(weight @ squares / count - mean**2, 0) * count / np.maximum(count - 1, 1))
+    spread = np.sqrt((variances[0] + variances[1]) / 2)
+    gap = np.abs(means[0] - means[1])
+    floor = 1e-6 * (np.sqrt(squares.mean(axis=0)) + 1e-30)
+    result: FloatArray = np.where(spread > floor, gap / np.where(spread > floor, spread, 1.0), 0.0)
+    return result if np.ndim(positive) == 2 else result[0]
+
+
+def strongest(gaps: FloatArray, k: int) -> IntArray:
+    """Indices of the k largest of [d_sae] or [m, d_sae], largest first; ties by index.
+
+    Example:
+        >>> strongest(np.array([0.1, 3.0, 2.0]), 2).tolist()
+        [1, 2]
+    """
+    order: IntArray = np.argsort(-gaps, axis=-1, kind="stable")[..., :k]
+    return order
+
 
 SPARSITIES = (1, 4, 16, 64)
 
@@ -71,7 +116,7 @@ class SparseProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, eq=False)
-class SparseProbing:
+class SparseProbing(Result):
     """Held-out AUROC by number of features, all on the same folds.
 
     Attributes:
@@ -86,16 +131,30 @@ class SparseProbing:
     shortfall: Mapping[int, Estimate]
     seed: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The estimates, ready for JSON."""
+    def json_content(self) -> dict[str, Any]:
+        """The estimates, and the evaluations that they are from."""
         return {
-            "sparse": {str(k): e.auroc.to_dict() for k, e in self.sparse.items()},
-            "dense": self.dense.auroc.to_dict(),
-            "shortfall": {str(k): e.to_dict() for k, e in self.shortfall.items()},
+            "sparse": {str(k): e.auroc for k, e in self.sparse.items()},
+            "dense": self.dense.auroc,
+            "shortfall": self.shortfall,
             "seed": self.seed,
             "best_baseline": self.dense.best_baseline,
-            "baselines": {name: e.to_dict() for name, e in self.dense.baselines.items()},
+            "baselines": self.dense.baselines,
+            "evaluations": {"dense": self.dense, "sparse": self.sparse},
         }
+
+    @staticmethod
+    def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields from what `to_dict` gave."""
+        return {**content, **content.get("evaluations", {})}
+
+    def tables(self) -> tuple[Table, ...]:
+        """AUROC by number of features, and what is missing to the dense probe."""
+        rows = [
+            {"features": str(k), "AUROC, held out": e.auroc, "dense minus this": self.shortfall[k]}
+            for k, e in self.sparse.items()
+        ]
+        return (Table.of(f"k-sparse probes; dense probe {self.dense.auroc}", rows),)
 
 
 def sparse_probing(

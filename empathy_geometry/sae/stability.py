@@ -1,7 +1,7 @@
 """Are an SAE's features its own, or the data's? Two SAEs of different seeds, matched feature by feature."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,14 +9,15 @@ from scipy.optimize import linear_sum_assignment
 
 from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, IntArray
 from empathy_geometry.foundation._validation import as_generator, as_matrix
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.sae.autoencoder import SparseAutoencoder
 
 _MOST = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureStability:
+class FeatureStability(Result):
     """One-to-one matching of two SAEs' features by the cosine of their decoder columns.
 
     Attributes:
@@ -46,21 +47,27 @@ class FeatureStability:
         """Share of the features asked about whose match reaches the threshold."""
         return float(np.mean([c >= self.threshold for c in self.selected.values()])) if self.selected else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The summary, ready for JSON."""
-        return {k: v for k, v in asdict(self).items() if k not in ("cosines", "pairs")} | {
-            "selected": {str(k): v for k, v in self.selected.items()},
-            "selected_share": self.selected_share,
-        }
+    def json_content(self) -> dict[str, Any]:
+        """The summary: without the cosine of each pair."""
+        fields = {k: v for k, v in super().json_content().items() if k not in ("cosines", "pairs")}
+        return fields | {"selected_share": self.selected_share}
 
-    @printable
-    def __str__(self) -> str:
-        nulls = "; ".join(f"{name} {mean:.2f} ({share:.0%})" for name, (mean, share) in self.nulls.items())
-        asked = "" if self.selected_share is None else f"; of the concept's features {self.selected_share:.0%}"
-        return (
-            f"matched features of two seeds: mean cosine {self.mean:.2f}, {self.share:.0%} at {self.threshold:g} or "
-            f"above{asked}; random decoders: {nulls}"
-        )
+    @staticmethod
+    def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields from what `to_dict` gave, with no pairs."""
+        return {"cosines": [], "pairs": [], **content}
+
+    def tables(self) -> tuple[Table, ...]:
+        """The two seeds beside random decoders."""
+        rows = [
+            {"decoders": "two seeds", "mean cosine": self.mean, f"share >= {self.threshold:g}": f"{self.share:.0%}"}
+        ]
+        rows += [
+            {"decoders": f"random, {name}", "mean cosine": mean, f"share >= {self.threshold:g}": f"{share:.0%}"}
+            for name, (mean, share) in self.nulls.items()
+        ]
+        asked = [] if self.selected_share is None else [f"of the concept's features {self.selected_share:.0%}"]
+        return (Table.of("Matched features of two seeds", rows, notes=asked),)
 
 
 def feature_stability(

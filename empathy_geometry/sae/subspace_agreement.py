@@ -1,7 +1,7 @@
 """Do an SAE's features span the concept's subspace? Features and subspace from different scenarios, beside nulls."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,12 +12,21 @@ from empathy_geometry.evaluation.nulls import empirical_pvalue
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
-from empathy_geometry.foundation.terminal import printable
-from empathy_geometry.sae.agreement_data import AgreementData
-from empathy_geometry.sae.captured import captured
-from empathy_geometry.sae.concept_halves import Half, halves, mean_difference_basis, pairs_basis, without
-from empathy_geometry.sae.noise import between_halves, noise_captured, noise_corrected
-from empathy_geometry.sae.selection import class_gaps, strongest
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table, cell
+from empathy_geometry.sae.concept_halves import (
+    AgreementData,
+    Half,
+    between_halves,
+    captured,
+    halves,
+    mean_difference_basis,
+    noise_captured,
+    noise_corrected,
+    pairs_basis,
+    without,
+)
+from empathy_geometry.sae.sparse_probing import class_gaps, strongest
 
 NullName = Literal["isotropic", "covariance", "frequency", "shuffled labels"]
 NULLS: tuple[NullName, ...] = ("isotropic", "covariance", "frequency", "shuffled labels")
@@ -27,7 +36,7 @@ _DRAWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, eq=False)
-class SubspaceAgreement:
+class SubspaceAgreement(Result):
     """Agreement between the span of selected decoder columns and a concept's subspace.
 
     Attributes:
@@ -68,22 +77,19 @@ class SubspaceAgreement:
         """The largest p: small only where every null is beaten."""
         return max(self.pvalues.values())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self) | {
-            "curve": {str(k): v for k, v in self.curve.items()},
-            "isotropic": {str(k): v for k, v in self.isotropic.items()},
-            "nulls": {name: null.tolist() for name, null in self.nulls.items()},
-            "pvalue": self.pvalue,
-        }
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the largest p."""
+        return super().json_content() | {"pvalue": self.pvalue}
 
-    @printable
-    def __str__(self) -> str:
-        nulls = "; ".join(f"{name} {null.mean():.3f} (p {self.pvalues[name]:.3f})" for name, null in self.nulls.items())
-        return (
-            f"{self.concept} (rank {self.rank}): mean cos^2 with {self.n_features} features {self.value}, "
-            f"ceiling {self.ceiling:.3f}, corrected for noise {self.corrected}; nulls: {nulls}"
-        )
+    def tables(self) -> tuple[Table, ...]:
+        """The agreement beside its nulls."""
+        rows = [
+            {"null": name, "mean cos^2": float(null.mean()), "p": self.pvalues[name]}
+            for name, null in self.nulls.items()
+        ]
+        title = f"{self.concept} (rank {self.rank}): mean cos^2 with {self.n_features} features {self.value}"
+        note = f"ceiling {self.ceiling:.3f}, corrected for noise {cell(self.corrected)}"
+        return (Table.of(title, rows, notes=[note]),)
 
 
 def agreement_with_concept(

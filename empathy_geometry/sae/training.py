@@ -15,11 +15,10 @@ from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.checked_json import content_sha256
 from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.models.hooked_model import HookedModel, Site
-from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder
-from empathy_geometry.sae.hook_places import hook_of_place
+from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder, hook_of_place
+from empathy_geometry.sae.features import reconstruction
 from empathy_geometry.sae.lens import sae_lens
 from empathy_geometry.sae.loading import CONFIG_FILE, load_sae
-from empathy_geometry.sae.reconstruction import reconstruction
 from empathy_geometry.sae.token_activations import TokenActivations, token_activations
 from empathy_geometry.sae.training_loop import TrainingLoop
 from empathy_geometry.sae.training_report import TrainingReport

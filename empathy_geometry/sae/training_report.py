@@ -1,15 +1,15 @@
 """What a sparse autoencoder was trained on, and how well it reconstructs texts that it has not seen."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from empathy_geometry.foundation.provenance import Provenance, hash_texts
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingReport:
+class TrainingReport(Result):
     """Result of a training run, saved beside the weights.
 
     Attributes:
@@ -50,15 +50,14 @@ class TrainingReport:
         known = set(self.text_hashes)
         return sum(hash_texts([text]) in known for text in texts.texts) / len(texts)
 
-    @printable
-    def __str__(self) -> str:
-        held = "none held out" if self.explained_held_out is None else f"{self.explained_held_out:.3f} held out"
-        return (
-            f"trained on {self.n_tokens} tokens of {self.n_texts} texts, {self.passes:.1f} passes, "
-            f"{self.seconds:.0f} s; explained variance {self.explained:.3f} ({held}); L0 {self.l0:.1f}; "
-            f"{self.dead} dead features; {self.n_massive} massive tokens left out"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self) | {"provenance": self.provenance.to_dict(), "text_hashes": list(self.text_hashes)}
+    def tables(self) -> tuple[Table, ...]:
+        """What went in and what came out, one row each."""
+        rows: list[dict[str, object]] = [
+            {"what": "tokens", "value": f"{self.n_tokens} of {self.n_texts} texts, {self.passes:.1f} passes"},
+            {"what": "explained variance", "value": self.explained},
+            {"what": "explained variance, held out", "value": self.explained_held_out},
+            {"what": "L0", "value": f"{self.l0:.1f}"},
+            {"what": "dead features", "value": self.dead},
+            {"what": "massive tokens left out", "value": self.n_massive},
+        ]
+        return (Table.of(f"trained on {self.n_tokens} tokens of {self.n_texts} texts in {self.seconds:.0f} s", rows),)

@@ -1,7 +1,7 @@
 """Principal angles between subspaces, beside what unrelated subspaces have."""
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from empathy_geometry.foundation._types import ArrayLike, FloatArray
 from empathy_geometry.foundation._validation import as_generator, as_matrix
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.subspaces import Subspace
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ Null = Literal["isotropic", "rows"]
 
 
 @dataclass(frozen=True, eq=False)
-class PrincipalAngles:
+class PrincipalAngles(Result):
     """Angles between two subspaces and the overlap that chance gives.
 
     Attributes:
@@ -44,19 +45,17 @@ class PrincipalAngles:
     d_model: int
     seed: int | None = None
 
-    @printable
-    def __str__(self) -> str:
-        degrees = ", ".join(f"{np.degrees(a):.1f}" for a in self.angles[:8])
-        more = ", ..." if len(self.angles) > 8 else ""
-        return (
-            f"principal angles {degrees}{more} degrees (ranks {self.rank_a} and {self.rank_b} of {self.d_model})\n"
-            f"overlap {self.overlap:.4f}; random subspaces ({self.null}): mean {self.null_distribution.mean():.4f}, "
-            f"95 % point {np.quantile(self.null_distribution, 0.95):.4f}; p = {self.pvalue:.4f}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self) | {"null_distribution": self.null_distribution.tolist()}
+    def tables(self) -> tuple[Table, ...]:
+        """Overlap beside that of random subspaces, then the angles."""
+        degrees = ", ".join(f"{np.degrees(a):.1f}" for a in self.angles[:8]) + (", ..." if len(self.angles) > 8 else "")
+        row = {
+            "overlap": f"{self.overlap:.4f}",
+            f"random subspaces ({self.null}), mean": f"{self.null_distribution.mean():.4f}",
+            "95 % point": f"{np.quantile(self.null_distribution, 0.95):.4f}",
+            "p": f"{self.pvalue:.4f}",
+        }
+        title = f"overlap {self.overlap:.4f} of subspaces of ranks {self.rank_a} and {self.rank_b} of {self.d_model}"
+        return (Table.of(title, [row], notes=[f"principal angles {degrees} degrees"]),)
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each angle."""

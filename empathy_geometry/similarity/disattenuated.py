@@ -1,8 +1,8 @@
 """The cosine that two directions would have without noise, from disjoint scenarios and disjoint baselines."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, 
 from empathy_geometry.foundation._validation import as_generator, as_matrix, shared_names
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ _BLOCKS = 50
 
 
 @dataclass(frozen=True)
-class DisattenuatedCosine:
+class DisattenuatedCosine(Result):
     """Cosine of two concepts' mean differences, corrected for noise.
 
     Attributes:
@@ -50,20 +51,17 @@ class DisattenuatedCosine:
         """Whether the estimate lies outside [-1, 1]."""
         return self.value is not None and abs(self.value.value) > 1
 
-    @printable
-    def __str__(self) -> str:
-        lines = [
-            f"disattenuated cosine     {'not defined' if self.value is None else self.value}",
-            f"  disjoint scenarios     {self.disjoint}",
-            f"  as usually computed    {self.cosine:.3f}",
-            f"  reliability of a       {self.reliability_a}",
-            f"  reliability of b       {self.reliability_b}",
+    def tables(self) -> tuple[Table, ...]:
+        """The corrected cosine and what it is made of."""
+        rows: list[dict[str, object]] = [
+            {"quantity": "disattenuated cosine", "estimate": self.value or "not defined"},
+            {"quantity": "disjoint scenarios", "estimate": self.disjoint},
+            {"quantity": "as usually computed", "estimate": self.cosine},
+            {"quantity": "reliability of a", "estimate": self.reliability_a},
+            {"quantity": "reliability of b", "estimate": self.reliability_b},
         ]
-        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self)
+        title = f"disattenuated cosine {self.value or 'not defined'}"
+        return (Table.of(title, rows, notes=[f"note: {note}" for note in self.notes]),)
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each estimate."""

@@ -1,6 +1,6 @@
 """What cosine two unrelated directions have, in isotropic space and in activations."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +10,15 @@ from empathy_geometry.dimensionality.participation import corrected_participatio
 from empathy_geometry.dimensionality.spectrum import centred
 from empathy_geometry.foundation._types import ArrayLike, FloatArray
 from empathy_geometry.foundation._validation import as_generator, as_matrix
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
-class RandomCosine:
+class RandomCosine(Result):
     """Law of the cosine of two random directions.
 
     Attributes:
@@ -56,19 +57,19 @@ class RandomCosine:
             return float((1 + (np.abs(self.cosines) >= abs(cosine)).sum()) / (len(self.cosines) + 1))
         return float(beta.sf(cosine**2, 0.5, (self.d_model - 1) / 2))
 
-    @printable
-    def __str__(self) -> str:
-        lines = [f"isotropic, d = {self.d_model}: sd {self.isotropic_sd:.4f}, |cos| < {self.isotropic_95:.4f} in 95 %"]
-        if self.sd is not None and self.participation_ratio is not None:
-            lines.append(
-                f"as activations vary, participation ratio {self.participation_ratio:.1f}: sd {self.sd:.4f}, "
-                f"|cos| < {self.empirical_95:.4f} in 95 %"
-            )
-        return "\n".join(lines)
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the 95 % point of the rows' law."""
+        return super().json_content() | {"empirical_95": self.empirical_95}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self) | {"cosines": self.cosines.tolist(), "empirical_95": self.empirical_95}
+    def tables(self) -> tuple[Table, ...]:
+        """One row for each law."""
+        rows = [
+            {"law": "isotropic", "sd": f"{self.isotropic_sd:.4f}", "|cos| in 95 % below": f"{self.isotropic_95:.4f}"}
+        ]
+        if self.sd is not None and self.participation_ratio is not None:
+            law = f"as activations vary, participation ratio {self.participation_ratio:.1f}"
+            rows.append({"law": law, "sd": f"{self.sd:.4f}", "|cos| in 95 % below": f"{self.empirical_95:.4f}"})
+        return (Table.of(f"Cosine of unrelated directions, d = {self.d_model}", rows),)
 
     def to_frame(self) -> "pd.DataFrame":
         """One row for each law."""

@@ -12,8 +12,8 @@ from empathy_geometry.evaluation.metrics import auroc
 from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.json_codec import to_json
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.generation.continuations import Continuations, generate
 from empathy_geometry.generation.likelihood import Reading, read_continuations
 from empathy_geometry.models.hooked_model import HookedModel
@@ -25,7 +25,7 @@ SHUFFLES: tuple[Shuffle, ...] = ("words", "tokens")
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Result):
     """Coherence of text that is certainly sound and of text that is certainly not.
 
     Attributes:
@@ -59,42 +59,27 @@ class Calibration:
         broken = self.shuffled[~np.isnan(self.shuffled)]
         return float((self.reseeds < threshold).mean()), float((broken < threshold).mean())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return {
-            "threshold": self.threshold.to_dict(),
-            "separation": self.separation.to_dict(),
-            "quantile": self.quantile,
-            "reseeds": self.reseeds.tolist(),
-            "shuffled": to_json(self.shuffled),
-            "reseed_parts": {name: part.tolist() for name, part in self.reseed_parts.items()},
-            "shuffled_parts": {name: to_json(part) for name, part in self.shuffled_parts.items()},
-            "temperature": self.temperature,
-            "max_new_tokens": self.max_new_tokens,
-            "shuffle": self.shuffle,
-            "seed": self.seed,
-        }
-
-    @printable
-    def __str__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """Quantiles of every part for re-seeds and shuffled texts, what the thresholds call broken below."""
         n_prompts, n_pairs = self.reseeds.shape
-        lines = [
-            f"coherence threshold {self.threshold}: {self.quantile:.0%} of unsteered re-seeds lie below "
-            f"({n_prompts} prompts x {n_pairs} pairs, temperature {self.temperature:g}, {self.max_new_tokens} tokens)",
-            " " * 24 + "5 %    25 %  median    75 %    95 %",
+        title = (
+            f"coherence threshold {self.threshold}: {self.quantile:.0%} of unsteered re-seeds lie below\n"
+            f"({n_prompts} prompts x {n_pairs} pairs, temperature {self.temperature:g}, {self.max_new_tokens} tokens)"
+        )
+        shares = {"5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95}
+        rows = [
+            {"part": name, "texts": kind} | {q: float(np.nanquantile(values, share)) for q, share in shares.items()}
+            for name, sound, broken in self._rows()
+            for kind, values in (("re-seeds", sound), ("shuffled", broken))
         ]
-        for name, sound, broken in self._rows():
-            for kind, values in (("re-seeds", sound), ("shuffled", broken)):
-                shown = "".join(f"{q:8.3f}" for q in np.nanquantile(values, (0.05, 0.25, 0.5, 0.75, 0.95)))
-                lines.append(f"{name:<11} {kind} {shown}")
-        lines.append(f"separation of re-seeds from shuffled {self.shuffle}: AUROC {self.separation}")
+        notes = [f"separation of re-seeds from shuffled {self.shuffle}: AUROC {self.separation}"]
         for threshold in (self.threshold.value, DEFAULT_THRESHOLD):
             sound_share, broken_share = self.shares_below(threshold)
-            lines.append(
+            notes.append(
                 f"threshold {threshold:.3f} calls {sound_share:.0%} of the re-seeds broken and {broken_share:.0%} of "
                 f"the shuffled texts"
             )
-        return "\n".join(lines)
+        return (Table.of(title, rows, notes=notes),)
 
     def _rows(self) -> list[tuple[str, FloatArray, FloatArray]]:
         parts = [(name, part, self.shuffled_parts[name]) for name, part in self.reseed_parts.items()]

@@ -11,8 +11,8 @@ from scipy.stats import binom
 from empathy_geometry.foundation._types import ArrayLike, BoolArray, FloatArray, IntArray
 from empathy_geometry.foundation._validation import as_float_array, check_choice
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.json_codec import to_json
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.steering.sweep import SteeringSweep
 
 Rule = Literal["first", "wide"]
@@ -24,7 +24,7 @@ _MAX_ITERATIONS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
-class Crossings:
+class Crossings(Result):
     """Crossings of a threshold, prompt by prompt, and the distribution that is most likely behind them.
 
     Attributes:
@@ -58,16 +58,9 @@ class Crossings:
         # Inside a cell without an upper end nothing says where its mass lies.
         return np.where((np.isinf(high) & (x[:, None] > low)).any(axis=1), np.nan, left)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON; an infinite upper end is null."""
-        return {
-            "intervals": to_json(self.intervals),
-            "cells": to_json(self.cells),
-            "masses": self.masses.tolist(),
-            "median": self.median.to_dict(),
-            "units": self.units,
-            "n_censored": self.n_censored,
-        }
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the number of censored prompts."""
+        return super().json_content() | {"n_censored": self.n_censored}
 
     def to_frame(self) -> Any:
         """One row per prompt, as a pandas DataFrame (pandas must be installed)."""
@@ -76,16 +69,21 @@ class Crossings:
         low, high = self.intervals.T
         return pd.DataFrame({"passes_at": low, "fails_at": high, "censored": np.isinf(high)})
 
-    @printable
-    def __str__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """Where prompts break, cell by cell, and how many are left."""
         unit = f" {self.units}" if self.units else ""
-        lines = [f"median crossing {self.median}{unit}; {len(self.intervals)} prompts, {self.n_censored} censored"]
-        left = 1.0
-        for (low, high), mass in zip(self.cells, self.masses, strict=True):
-            left -= mass
-            upper = "   beyond" if np.isinf(high) else f"{high:9.3f}"
-            lines.append(f"  {low:9.3f} to {upper}  {mass:6.3f} break here, {max(left, 0.0):6.3f} survive")
-        return "\n".join(lines)
+        title = f"median crossing {self.median}{unit}; {len(self.intervals)} prompts, {self.n_censored} censored"
+        left = np.maximum(1 - np.cumsum(self.masses), 0.0)
+        rows = [
+            {
+                "from": float(low),
+                "to": "beyond" if np.isinf(high) else float(high),
+                "break here": float(mass),
+                "survive": float(survive),
+            }
+            for (low, high), mass, survive in zip(self.cells, self.masses, left, strict=True)
+        ]
+        return (Table.of(title, rows),)
 
 
 def crossings(

@@ -18,6 +18,8 @@ from empathy_geometry.activations.outlier_tokens import find_outliers, token_nor
 from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice, rows_named
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.generation.continuations import Continuations
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -40,7 +42,7 @@ _TOKENS_A_PASS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class TokenScores:
+class TokenScores(Result):
     """A score for each token of each text.
 
     Prints as aligned tokens and scores (in colour on a terminal), and shows as HTML in a notebook.
@@ -91,21 +93,18 @@ class TokenScores:
         away = np.concatenate([np.abs(s[c] - self.centre) for s, c in zip(self.scores, self.counted, strict=True)])
         return float(np.quantile(away, 0.98)) or 1.0 if away.size else 1.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return {
-            "tokens": [list(row) for row in self.tokens],
-            "scores": [row.tolist() for row in self.scores],
-            "counted": [row.tolist() for row in self.counted],
-            "spans": [list(span) for span in self.spans],
-            "means": [None if np.isnan(m) else float(m) for m in self.means],
-            "scorer": self.scorer,
-            "units": self.units,
-            "centre": self.centre,
-            "layer": self.layer,
-            "reading": self.reading,
-            "note": self.note,
-        }
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the mean of each text."""
+        return super().json_content() | {"means": self.means}
+
+    def tables(self) -> tuple[Table, ...]:
+        """One row for each text; `print` and notebooks show the texts themselves, coloured."""
+        rows = [
+            {"text": i, "mean score": float(mean), "tokens": len(row), "in span": stop - start}
+            for i, (mean, row, (start, stop)) in enumerate(zip(self.means, self.tokens, self.spans, strict=True))
+        ]
+        title = f"{len(self)} texts by {self.scorer}, layer {self.layer}, {self.units}"
+        return (Table.of(title, rows, notes=[self.note] if self.note else []),)
 
     def to_frame(self) -> Any:
         """One row per token, as a pandas DataFrame (pandas must be installed)."""

@@ -10,8 +10,8 @@ import torch
 from tqdm.auto import tqdm
 
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.generation.continuations import (
     Continuations,
     continuations,
@@ -35,7 +35,7 @@ from empathy_geometry.steering.units import Units
 
 
 @dataclass(frozen=True, eq=False)
-class SteeringSweep:
+class SteeringSweep(Result):
     """What a model wrote at every strength of a steering direction.
 
     Attributes:
@@ -96,22 +96,9 @@ class SteeringSweep:
             self.seed,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return {
-            "alphas": self.alphas.tolist(),
-            "prompts": list(self.prompts),
-            "texts": [list(row) for row in self.texts],
-            "parts": {name: part.tolist() for name, part in self.parts.items()},
-            "coherence": self.coherence.tolist(),
-            "nll": self.nll.tolist(),
-            "concept": self.concept.tolist(),
-            "units": self.units,
-            "unit_length": self.unit_length,
-            "layers": list(self.layers),
-            "max_new_tokens": self.max_new_tokens,
-            "seed": self.seed,
-        }
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the smallest part."""
+        return super().json_content() | {"coherence": self.coherence}
 
     def to_frame(self) -> Any:
         """One row per alpha and prompt, as a pandas DataFrame (pandas must be installed)."""
@@ -132,23 +119,13 @@ class SteeringSweep:
         ]
         return pd.DataFrame(rows)
 
-    @printable
-    def __str__(self) -> str:
-        names = list(self.parts)
-        lines = ["   alpha  " + "  ".join(f"{n:>11}" for n in [*names, "coherence", "concept"])]
-        for a, alpha in enumerate(self.alphas):
-            means = [float(self.parts[n][a].mean()) for n in names]
-            means += [float(self.coherence[a].mean()), float(self.concept[a].mean())]
-            lines.append(f"{alpha:8.3f}  " + "  ".join(f"{m:11.3f}" for m in means))
-        return "\n".join([*lines, f"means over {len(self.prompts)} prompts; alpha in {self.units}"])
-
-    @printable
-    def __repr__(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """Means over prompts at every alpha, and the first prompt's text."""
         low, high = self.alphas[0], self.alphas[-1]
-        grid = f"{len(self.alphas)} alphas from {low:g} to {high:g} {self.units}"
-        return f"SteeringSweep({grid}, {len(self.prompts)} prompts)"
-
-    def _repr_html_(self) -> str:
+        title = (
+            f"{len(self.alphas)} alphas from {low:g} to {high:g} {self.units}, {len(self.prompts)} prompts, "
+            f"{self.max_new_tokens} tokens"
+        )
         rows = [
             {
                 "alpha": f"{alpha:g}",
@@ -159,7 +136,7 @@ class SteeringSweep:
             }
             for a, alpha in enumerate(self.alphas.tolist())
         ]
-        return html_table(repr(self), rows, notes=[f"means over {len(self.prompts)} prompts; alpha in {self.units}"])
+        return (Table.of(title, rows, notes=[f"means over {len(self.prompts)} prompts; alpha in {self.units}"]),)
 
 
 def steering_sweep(

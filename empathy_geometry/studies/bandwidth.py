@@ -16,16 +16,16 @@ from empathy_geometry.evaluation.permutation import PermutationTest, permutation
 from empathy_geometry.evaluation.transfer import TransferMatrix, transfer_matrix
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
+from empathy_geometry.foundation.layers import most_chosen
 from empathy_geometry.foundation.provenance import Provenance, kind_of, package_versions
 from empathy_geometry.foundation.result_file import title
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.control_directions import random_controls
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import check_model
+from empathy_geometry.reports.study import Study
 from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.reference import unsteered_reference
@@ -35,10 +35,11 @@ from empathy_geometry.studies.bandwidth_factors import BandwidthFactors, measure
 from empathy_geometry.studies.bandwidth_texts import (
     check_pairs,
     fewest_scenarios,
-    most_chosen,
     steering_prompts,
     two_classes,
 )
+from empathy_geometry.studies.bandwidth_verdicts import bandwidth_findings
+from empathy_geometry.studies.finding import Finding, findings_table, rules_table
 from empathy_geometry.studies.sae_step import agreement_step, check_sae
 from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -47,7 +48,7 @@ _FEWEST_FOR_TRANSFER = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Bandwidth:
+class Bandwidth(Study):
     """Result of `measure_bandwidth`.
 
     Attributes:
@@ -84,38 +85,15 @@ class Bandwidth:
         """Dimensionality (corrected participation ratio) x steering range of the positive side."""
         return self.concept.bandwidth
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """The headline table: quantity, concept, control or null."""
-        c, k = self.concept, self.control
-        test = self.permutation
-        null = f"null mean {test.null_distribution.mean():.3f}, 95 % point {test.critical_value():.3f}"
-        baseline = "no texts"
-        if self.evaluation.best_baseline is not None:
-            name = self.evaluation.best_baseline
-            baseline = f"best text-only baseline ({name}) {self.evaluation.baselines[name]}"
-        randoms = "; ".join(f"{name} {e}" for name, e in self.random.items())
-        table = [
-            ("probe AUROC, held out", str(self.evaluation.auroc), baseline),
-            ("excess over baseline", str(self.evaluation.excess), "0 would be words alone"),
-            ("probe d', held out", str(self.evaluation.d_prime), ""),
-            (f"permutation p (max over {len(test.layers)} layers)", f"{test.pvalue:.4f}", null),
-            (
-                "dimensionality (participation ratio)",
-                str(c.dimensionality.participation_ratio),
-                _of(k, "dimensionality"),
-            ),
-            (f"steering range +, {c.sweep.units}", str(c.range_positive), _of(k, "range_positive")),
-            (f"steering range -, {c.sweep.units}", str(c.range_negative), _of(k, "range_negative")),
-            ("steering range +, residual norms", str(c.range_in_norms), _of(k, "range_in_norms")),
-            ("bandwidth = dimensionality x range +", str(c.bandwidth), _of(k, "bandwidth")),
-            ("bits of alpha in the text", _bits(c), "no control" if k is None else f"{k.name}: {_bits(k)}"),
-        ]
-        if self.random:
-            table.append((f"range + of random directions, {c.sweep.units}", "", randoms))
-        if self.transfer is not None:
-            table.append(("transfer ratio between contexts", str(self.transfer.ratio), "1 = as good as within"))
-        table.append(_sae_row(self.sae))
-        return table
+    @property
+    def study(self) -> str:
+        """Name of the study; its file is called after it."""
+        return "bandwidth"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every question with its numbers, verdict and rule."""
+        return bandwidth_findings(self)
 
     @property
     def heading(self) -> str:
@@ -125,50 +103,20 @@ class Bandwidth:
         text = f"Bandwidth of {self.concept.name} in {model}, layer {self.layer} ({self.layer_choice}){control}"
         return title(text, self.provenance.kind)
 
-    @printable
-    def __str__(self) -> str:
-        rows = self.rows()
-        first, second = (max(len(r[i]) for r in rows) for i in (0, 1))
-        body = [f"  {a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
-        return "\n".join([self.heading, f"  {'':<{first}}  {'concept':<{second}}  control / null", *body])
+    def tables(self) -> tuple[Table, ...]:
+        """The questions, how their verdicts follow, and the SAE agreement where there is one."""
+        found = (findings_table(self.heading, self.findings, notes=self.notes), rules_table(self.findings))
+        return found if self.sae is None else (*found, *self.sae.tables())
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        rows = [dict(zip(("quantity", "concept", "control / null"), row, strict=True)) for row in self.rows()]
-        return html_table(self.heading, rows, notes=self.notes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        described: dict[str, Any] = to_json(
-            {
-                "study": "bandwidth",
-                "provenance": self.provenance.to_dict(),
-                "layer": self.layer,
-                "layer_choice": self.layer_choice,
-                "concept": self.concept.to_dict(),
-                "control": None if self.control is None else self.control.to_dict(),
-                "evaluation": self.evaluation.to_dict(),
-                "permutation": self.permutation.to_dict(),
-                "transfer": None if self.transfer is None else self.transfer.to_dict(),
-                "random_directions": {name: e.to_dict() for name, e in self.random.items()},
-                "sae": None if self.sae is None else self.sae.to_dict(),
-                "notes": list(self.notes),
-                "scenarios": list(self.scenarios),
-            }
-        )
-        return described
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the verdicts."""
+        fields = super().json_content()
+        return fields | {"random_directions": fields.pop("random"), "verdicts": self.findings}
 
     @staticmethod
     def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
         """The fields from what `to_dict` gave."""
         return {**content, "random": content.get("random_directions", content.get("random"))}
-
-    def save(self, folder: str | Path) -> Path:
-        """Write bandwidth.json, bandwidth.md and figures as PNG to a folder (matplotlib is needed for figures)."""
-        from empathy_geometry.studies.bandwidth_files import save_bandwidth
-
-        return save_bandwidth(self, folder)
 
 
 def measure_bandwidth(
@@ -221,7 +169,7 @@ def measure_bandwidth(
         progress: Show bars (never when the output is not a terminal).
 
     Returns:
-        A `Bandwidth`; print it for the table, `.save(folder)` for JSON, Markdown and figures.
+        A `Bandwidth`; print it for the table, `.save(folder)` for JSON and a report.
 
     Raises:
         ValueError: not exactly two classes, a scenario that lacks one, too few scenarios, an SAE of another model, or a
@@ -397,29 +345,3 @@ def _activations(
         return extract_activations(model, texts, layers=layers, position=position, progress=progress)
     kept = extract_activations(model, texts, layers=layers, position=position, progress=progress, store=folder / name)
     return kept.activations()
-
-
-def _bits(factors: BandwidthFactors) -> str:
-    """Short: the ceiling is the logarithm of the number of coherent alphas, the null permutes them within prompts."""
-    b = factors.bits
-    if b is None:
-        return "cannot be told"
-    return f"{Estimate.__str__(b)} of {b.ceiling:.2f}, 95 % point of the null {b.null_95:.2f}"
-
-
-def _of(control: BandwidthFactors | None, name: str) -> str:
-    if control is None:
-        return "no control"
-    value = control.dimensionality.participation_ratio if name == "dimensionality" else getattr(control, name)
-    return f"{control.name}: {value}"
-
-
-def _sae_row(sae: SaeAgreement | None) -> tuple[str, str, str]:
-    if sae is None:
-        return "SAE agreement", "not part of this run", ""
-    found = sae.agreement
-    return (
-        f"SAE agreement, layer {sae.layer}: {found.n_features} features",
-        f"mean cos^2 {found.value}",
-        f"{sae.verdict}: {sae.reason}",
-    )

@@ -10,7 +10,8 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality import Dimensionality, dimensionality_of_activations
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.json_codec import to_json
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
@@ -32,7 +33,7 @@ class Keep(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class BandwidthFactors:
+class BandwidthFactors(Result):
     """Both factors of a concept's bandwidth.
 
     Attributes:
@@ -66,25 +67,19 @@ class BandwidthFactors:
         """`range_positive` in mean residual norms, by which directions of different class gaps can be compared."""
         return scaled(self.range_positive, self.sweep.unit_length / self.direction.scales["residual_norm"])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON; numbers that are not finite are None."""
-        described: dict[str, Any] = to_json(
-            {
-                "name": self.name,
-                "dimensionality": self.dimensionality.to_dict(),
-                "direction": self.direction,
-                "threshold": self.threshold,
-                "range_positive": self.range_positive.to_dict(),
-                "range_negative": self.range_negative.to_dict(),
-                "range_in_norms": self.range_in_norms.to_dict(),
-                "bandwidth": self.bandwidth.to_dict(),
-                "bits": None if self.bits is None else self.bits.to_dict(),
-                "bits_missing": self.bits_missing,
-                "replicates": self.replicates.to_dict(),
-                "sweep": self.sweep.to_dict(),
-            }
-        )
-        return described
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the range in norms."""
+        return super().json_content() | {"range_in_norms": self.range_in_norms}
+
+    def tables(self) -> tuple[Table, ...]:
+        """Both factors and their product."""
+        rows = [
+            {"quantity": "dimensionality", "estimate": self.dimensionality.participation_ratio},
+            {"quantity": f"range +, {self.sweep.units}", "estimate": self.range_positive},
+            {"quantity": f"range -, {self.sweep.units}", "estimate": self.range_negative},
+            {"quantity": "bandwidth", "estimate": self.bandwidth},
+        ]
+        return (Table.of(f"Bandwidth of {self.name}: {self.bandwidth}", rows),)
 
 
 def measure_factors(

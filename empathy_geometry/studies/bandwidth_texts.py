@@ -1,10 +1,7 @@
 """What a bandwidth study needs of its texts: two classes, pairs within scenarios, prompts to steer."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import class_name
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
@@ -83,19 +80,6 @@ def steering_prompts(
                 chosen.append(queues[c].pop(0))
                 seen.add(str(neutral.groups[chosen[-1]]))
     return tuple(_user_message(neutral, i) for i in chosen), tuple(str(neutral.groups[i]) for i in chosen)
-
-
-def most_chosen(layers: Sequence[Layer]) -> Layer:
-    """The layer that most folds chose; among equals the middle one of their order.
-
-    Example:
-        >>> most_chosen([4, 5, 5, 9])
-        5
-    """
-    counts = {layer: list(layers).count(layer) for layer in layers}
-    best = [layer for layer, count in counts.items() if count == max(counts.values())]
-    numeric = sorted(best, key=lambda item: -1 if item == "embed" else int(item))
-    return numeric[len(numeric) // 2]
 
 
 def _user_message(texts: LabeledTexts, row: int) -> str:

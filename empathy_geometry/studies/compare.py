@@ -12,14 +12,12 @@ from scipy.stats import t as student
 
 from empathy_geometry.evaluation.nulls import holm
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.foundation.result_file import one_kind, title, verified
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result_file import find_results, one_kind, title, verified
+from empathy_geometry.foundation.table import Table
+from empathy_geometry.reports.study import Study
 from empathy_geometry.studies.bandwidth import Bandwidth
 from empathy_geometry.studies.compare_entries import QUANTITIES, Entry, Measured, Scale, entries_of
-from empathy_geometry.studies.result_files import find_results
 
 Relation = Literal[
     "models", "concepts", "concept and its control", "trained and random weights", "base and instruct", "other"
@@ -59,11 +57,15 @@ class Contrast:
     note: str = ""
 
 
-_COLUMNS = ("quantity", "pair", "effect", "p (Holm)", "scenarios", "relation", "note")
+_HOW = (
+    "Brackets are {0:g} % intervals. Differences (-) are 0, ratios (/) 1 where nothing differs. Results that share "
+    "scenarios are paired: the same blocks of scenarios are left out of both (grouped jackknife). p-values are "
+    "two-sided and corrected for all rows together (Holm)."
+)
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Study):
     """Result of `compare`.
 
     Attributes:
@@ -78,49 +80,33 @@ class Comparison:
     level: float
     provenance: Provenance
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """The table: quantity, pair, effect, corrected p, shared scenarios, relation, note."""
-        table: list[tuple[str, ...]] = []
-        for c in self.contrasts:
-            sign = "/" if c.scale == "ratio" else "-"
-            p = "-" if c.pvalue_holm is None else f"{c.pvalue_holm:.4f}"
-            effect = "cannot be told" if c.effect is None else str(c.effect)
-            shared = f"paired, {c.n_shared}" if c.n_shared else "independent"
-            table.append((c.quantity, f"{c.first} {sign} {c.second}", effect, p, shared, c.relation, c.note))
-        return table
+    @property
+    def study(self) -> str:
+        """Name of the study; its file is called after it."""
+        return "compare"
 
-    @printable
-    def __str__(self) -> str:
-        rows = [_COLUMNS, *self.rows()]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
-        lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        heading = title(f"Comparison of {len(self.results)} results", self.provenance.kind)
+    def tables(self) -> tuple[Table, ...]:
+        """Every contrast, then what was compared."""
+        contrasts = [
+            {
+                "quantity": c.quantity,
+                "pair": f"{c.first} {'/' if c.scale == 'ratio' else '-'} {c.second}",
+                "effect": c.effect or "cannot be told",
+                "p (Holm)": "-" if c.pvalue_holm is None else f"{c.pvalue_holm:.4f}",
+                "scenarios": f"paired, {c.n_shared}" if c.n_shared else "independent",
+                "relation": c.relation,
+                "note": c.note,
+            }
+            for c in self.contrasts
+        ]
         values = [
-            f"  {name}: {r['model']}, {r['concept']}"
-            + "".join(f", {q} {v:.3f}" for q, v in r["values"].items() if v is not None)
+            {"result": name, "model": r["model"], "concept": r["concept"], **r["values"]}
             for name, r in self.results.items()
         ]
-        foot = "differences (-) are 0 and ratios (/) are 1 where there is no difference"
-        return "\n".join([heading, *values, *(f"  {line}" for line in lines), f"  {foot}"])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
         heading = title(f"Comparison of {len(self.results)} results", self.provenance.kind)
-        return html_table(heading, [dict(zip(_COLUMNS, row, strict=True)) for row in self.rows()])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        described: dict[str, Any] = to_json(
-            {
-                "study": "compare",
-                "provenance": self.provenance.to_dict(),
-                "level": self.level,
-                "results": {name: dict(r) for name, r in self.results.items()},
-                "contrasts": [asdict(c) for c in self.contrasts],
-            }
+        return Table.of(heading, contrasts, notes=[_HOW.format(100 * self.level)]), Table.of(
+            "What was compared", values
         )
-        return described
 
     def to_frame(self) -> Any:
         """One row per contrast, as a pandas DataFrame (pandas must be installed)."""
@@ -129,12 +115,6 @@ class Comparison:
         return pd.DataFrame(
             [asdict(c) | {"effect": None if c.effect is None else c.effect.value} for c in self.contrasts]
         )
-
-    def save(self, folder: str | Path) -> Path:
-        """Write compare.json and compare.md to a folder."""
-        from empathy_geometry.studies.compare_files import save_comparison
-
-        return save_comparison(self, folder)
 
 
 def compare(

@@ -1,8 +1,7 @@
 """Bandwidth over depth: what can be read, in how many dimensions, and how far can be steered, layer by layer."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,18 +11,16 @@ from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation.durable_file import write_bytes, write_text
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance, kind_of
-from empathy_geometry.foundation.result_file import file_stem, title, write_result
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result_file import title
+from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.hooked_model import HookedModel, hook_names
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import check_model
-from empathy_geometry.plots.style import png_bytes
+from empathy_geometry.plots.depth_curve import depth_curve
+from empathy_geometry.reports.study import Study
 from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth_factors import measure_factors
 from empathy_geometry.studies.bandwidth_texts import check_pairs, steering_prompts, two_classes
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LAYERS = 5
-_COLUMNS = ("layer", "AUROC", "excess over words", "dimensionality", "range +", "range +, norms", "bandwidth", "note")
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ _CAUTION = "intervals are for each layer alone; the best of them is not correcte
 
 
 @dataclass(frozen=True, eq=False)
-class DepthProfile:
+class DepthProfile(Study):
     """Result of `depth_profile`.
 
     Attributes:
@@ -80,25 +76,10 @@ class DepthProfile:
     units: str
     provenance: Provenance
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """The table: layer, detection, factors, bandwidth, note."""
-
-        def shown(e: Estimate | None) -> str:
-            return "-" if e is None else str(e)
-
-        return [
-            (
-                str(p.layer),
-                shown(p.auroc),
-                shown(p.excess),
-                shown(p.dimensionality),
-                shown(p.range_positive),
-                shown(p.range_in_norms),
-                shown(p.bandwidth),
-                p.note,
-            )
-            for p in self.points
-        ]
+    @property
+    def study(self) -> str:
+        """Name of the study; its file is called after it."""
+        return "depth_profile"
 
     @property
     def heading(self) -> str:
@@ -106,32 +87,22 @@ class DepthProfile:
         model = self.provenance.model.get("name", "?")
         return title(f"Bandwidth of {self.name} over depth in {model}, alpha in {self.units}", self.provenance.kind)
 
-    @printable
-    def __str__(self) -> str:
-        rows = [_COLUMNS, *self.rows()]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
-        lines = ["  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([self.heading, *lines, f"  {_CAUTION}"])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_table(
-            self.heading, [dict(zip(_COLUMNS, row, strict=True)) for row in self.rows()], notes=[_CAUTION]
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        described: dict[str, Any] = to_json(
+    def tables(self) -> tuple[Table, ...]:
+        """One row for each layer."""
+        rows = [
             {
-                "study": "depth_profile",
-                "provenance": self.provenance.to_dict(),
-                "name": self.name,
-                "units": self.units,
-                "points": [asdict(p) for p in self.points],
+                "layer": str(p.layer),
+                "AUROC": p.auroc,
+                "excess over words": p.excess,
+                "dimensionality": p.dimensionality,
+                "range +": p.range_positive,
+                "range +, norms": p.range_in_norms,
+                "bandwidth": p.bandwidth,
+                "note": p.note,
             }
-        )
-        return described
+            for p in self.points
+        ]
+        return (Table.of(self.heading, rows, notes=[_CAUTION]),)
 
     def to_frame(self) -> Any:
         """One row per layer and quantity, as a pandas DataFrame (pandas must be installed)."""
@@ -146,43 +117,8 @@ class DepthProfile:
         return pd.DataFrame(rows)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Bandwidth and its factors against depth, each relative to its largest value (matplotlib is needed)."""
-        from empathy_geometry.plots.style import BLUE, GREEN, ORANGE, axes_or_new, labels, legend
-        from empathy_geometry.plots.style import title as set_title
-
-        ax = axes_or_new(ax)
-        depth = [-1 if p.layer == "embed" else int(p.layer) for p in self.points]
-        named = (("bandwidth", BLUE), ("dimensionality", ORANGE), ("range_positive", GREEN))
-        for name, colour in named:
-            values = [getattr(p, name) for p in self.points]
-            known = [(x, e) for x, e in zip(depth, values, strict=True) if e is not None and np.isfinite(e.value)]
-            if not known:
-                continue
-            top = max(e.value for _, e in known)
-            ax.plot(
-                [x for x, _ in known],
-                [e.value / top for _, e in known],
-                color=colour,
-                marker="o",
-                label=f"{name.replace('_positive', ' +').replace('_', ' ')} (largest {top:.3g})",
-            )
-        ax.set_ylim(0, 1.1)
-        labels(ax, "layer (residual stream after block; -1 = embedding)", "share of the largest value")
-        legend(ax)
-        set_title(ax, title("Bandwidth over depth", self.provenance.kind))
-        return ax
-
-    def save(self, folder: str | Path) -> Path:
-        """Write depth_profile.json, .md and .png to a folder (matplotlib is needed for the figure)."""
-        folder, stem = Path(folder), file_stem("depth_profile", self.provenance.kind)
-        write_result(folder / f"{stem}.json", self)
-        heading = "# " + title(f"Bandwidth of {self.name} over depth", self.provenance.kind)
-        table = [f"| {' | '.join(_COLUMNS)} |", "|" + "---|" * len(_COLUMNS)]
-        table += [f"| {' | '.join(row)} |" for row in self.rows()]
-        write_text(folder / f"{stem}.md", "\n".join([heading, "", *table, ""]))
-        figure: Any = self.plot().figure
-        write_bytes(folder / f"{stem}.png", png_bytes(figure))
-        return folder
+        """Bandwidth and its factors against depth; see `plots.depth_curve` (matplotlib is needed)."""
+        return depth_curve(self, ax=ax)
 
 
 def depth_profile(

@@ -1,41 +1,45 @@
 """Results of studies read back from their JSON files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from empathy_geometry.causal.result import CausalEffects
 from empathy_geometry.foundation.json_codec import unpack
 from empathy_geometry.foundation.provenance import Provenance
+from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.result_file import read_result, title
-from empathy_geometry.foundation.terminal import printable
-from empathy_geometry.plots.reading import read_estimate
-from empathy_geometry.reports.shapes import find_estimates
+from empathy_geometry.foundation.table import Table
+from empathy_geometry.reports.generic_tables import estimates_table
+from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.studies.bandwidth import Bandwidth
 from empathy_geometry.studies.compare import Comparison
 from empathy_geometry.studies.depth_profile import DepthProfile
 from empathy_geometry.studies.planted_study import PlantedRun
 from empathy_geometry.studies.tripartite.result import Tripartite
 
-Loaded = Bandwidth | Tripartite | Comparison | DepthProfile | PlantedRun | CausalEffects
+Loaded = Bandwidth | Tripartite | Comparison | DepthProfile | PlantedRun | CausalEffects | SaeAgreement
 
 _TYPES: dict[str, type[Loaded]] = {
-    kind.__name__: kind for kind in (Bandwidth, Tripartite, Comparison, DepthProfile, PlantedRun, CausalEffects)
+    kind.__name__: kind
+    for kind in (Bandwidth, Tripartite, Comparison, DepthProfile, PlantedRun, CausalEffects, SaeAgreement)
 }
 
 
 @dataclass(frozen=True, eq=False)
-class SavedResult:
+class SavedResult(Result):
     """A result whose file does not hold everything that its class needs: what was written, as it was written.
 
     Attributes:
         type: Name of its class; "" in a file that does not say.
         content: What its `to_dict()` gave.
+        shown: Its tables, where the file has them.
     """
 
     type: str
     content: Mapping[str, Any]
+    shown: tuple[Table, ...] = ()
 
     @property
     def study(self) -> str:
@@ -51,16 +55,12 @@ class SavedResult:
         """Everything, as it was written."""
         return dict(self.content)
 
-    @printable
-    def __str__(self) -> str:
-        kind = self.content["provenance"]["kind"]
-        lines = [title(f"{self.study.replace('_', ' ')}, read from its file", kind)]
-        lines += [f"  {' / '.join(path)}: {read_estimate(e)}" for path, e in find_estimates(self.content)]
-        return "\n".join(lines)
-
-    @printable
-    def __repr__(self) -> str:
-        return f"SavedResult({self.type or 'unnamed type'}, study {self.study!r})"
+    def tables(self) -> tuple[Table, ...]:
+        """Those of the file, else every estimate in it."""
+        if self.shown:
+            return self.shown
+        heading = title(f"{self.study.replace('_', ' ')}, read from its file", self.content["provenance"]["kind"])
+        return (replace(estimates_table(self.content), title=heading, appendix=False),)
 
 
 def load_result(path: str | Path, *, unsigned: bool = False) -> Loaded | SavedResult:
@@ -72,8 +72,8 @@ def load_result(path: str | Path, *, unsigned: bool = False) -> Loaded | SavedRe
 
     Returns:
         The object that was saved: its `to_dict()` gives what it gave then, its tables and figures are the same (of a
-        permutation test's null at each layer only the mean is kept). A file that leaves out part of what was computed,
-        such as a bandwidth with an SAE agreement, gives a `SavedResult`.
+        permutation test's null at each layer only the mean is kept). A file of an unknown class, or of version 0.1
+        with an SAE agreement in it, gives a `SavedResult`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -83,11 +83,13 @@ def load_result(path: str | Path, *, unsigned: bool = False) -> Loaded | SavedRe
         >>> print(load_result("results/bandwidth.json"))  # doctest: +SKIP
     """
     content = read_result(path, unsigned=unsigned)
-    name = content.pop("type", "")
+    name = content.get("type", "")
     content.pop("version", None)
+    tables = tuple(map(Table.from_dict, content.pop("tables", ())))
     kind = _TYPES.get(name) if isinstance(name, str) else None
-    if kind is None or content.get("sae") is not None:
-        return SavedResult(str(name), content)
+    # Version 0.1 kept less of an SAE agreement than its class holds.
+    if kind is None or (kind is Bandwidth and content.get("sae") and "type" not in content["sae"]):
+        return SavedResult(str(name), content, tables)
     try:
         return unpack(kind, content)
     except (ValueError, KeyError, TypeError) as error:

@@ -2,26 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from empathy_geometry.foundation.durable_file import write_text
-from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.foundation.result_file import file_stem, title, write_result
-from empathy_geometry.foundation.terminal import printable
+from empathy_geometry.foundation.result_file import title
+from empathy_geometry.foundation.table import Table
+from empathy_geometry.reports.study import Study
 from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
 from empathy_geometry.studies.planted_checks import PARTS, Check
 
-_COLUMNS = ("part", "quantity", "planted truth", "recovered", "inside?")
-
 
 @dataclass(frozen=True, eq=False)
-class PlantedRun:
+class PlantedRun(Study):
     """Result of `planted_run`. Never a measurement.
 
     Attributes:
@@ -37,53 +33,34 @@ class PlantedRun:
         """How many truths were recovered."""
         return sum(c.inside for c in self.checks)
 
-    def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """The table: part, quantity, truth, what was found with its interval, whether it holds the truth."""
-        return [
-            (c.part, c.quantity, c.truth_shown, c.recovered_shown, "yes" if c.inside else "NO") for c in self.checks
-        ]
+    @property
+    def study(self) -> str:
+        """Name of the study; its file is called after it."""
+        return "planted"
 
-    @printable
-    def __str__(self) -> str:
-        rows = [_COLUMNS, *self.rows()]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
-        lines = ["  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    def tables(self) -> tuple[Table, ...]:
+        """Part, quantity, truth, what was found with its interval, whether it holds the truth."""
+        rows = [
+            {
+                "part": c.part,
+                "quantity": c.quantity,
+                "planted truth": c.truth_shown,
+                "recovered": c.recovered_shown,
+                "inside?": "yes" if c.inside else "NO",
+            }
+            for c in self.checks
+        ]
         intervals = sum(c.truth is not None for c in self.checks)
-        foot = (
-            f"  {self.n_inside} of {len(self.checks)} recovered; of {intervals} 95 % intervals about "
+        note = (
+            f"{self.n_inside} of {len(self.checks)} recovered; of {intervals} 95 % intervals about "
             f"{0.05 * intervals:.1f} miss their truth by chance"
         )
-        return "\n".join([title("What was planted and what was found", "planted"), *lines, foot])
+        return (Table.of(title("What was planted and what was found", "planted"), rows, notes=[note]),)
 
-    __repr__ = __str__
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        described: dict[str, Any] = to_json(
-            {
-                "study": "planted",
-                "provenance": self.provenance.to_dict(),
-                "checks": [asdict(c) | {"inside": c.inside} for c in self.checks],
-                "n_inside": self.n_inside,
-            }
-        )
-        return described
-
-    def to_frame(self) -> Any:
-        """One row per check, as a pandas DataFrame (pandas must be installed)."""
-        import pandas as pd
-
-        return pd.DataFrame(self.rows(), columns=list(_COLUMNS))
-
-    def save(self, folder: str | Path) -> Path:
-        """Write PLANTED_planted.json and PLANTED_planted.md."""
-        folder, stem = Path(folder), file_stem("planted", "planted")
-        write_result(folder / f"{stem}.json", self)
-        table = [f"| {' | '.join(_COLUMNS)} |", "|" + "---|" * len(_COLUMNS)]
-        table += [f"| {' | '.join(row)} |" for row in self.rows()]
-        heading = "# " + title("What was planted and what was found", "planted")
-        write_text(folder / f"{stem}.md", "\n".join([heading, "", *table, ""]))
-        return folder
+    def json_content(self) -> dict[str, Any]:
+        """Every field, and whether each truth was recovered."""
+        checks = [asdict(c) | {"inside": c.inside} for c in self.checks]
+        return super().json_content() | {"checks": checks, "n_inside": self.n_inside}
 
 
 def planted_run(

@@ -7,8 +7,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.models.hooked_model import HookedModel, hook_names
 from empathy_geometry.sae.agreement import sae_agreement
 from empathy_geometry.sae.agreement_result import SaeAgreement
-from empathy_geometry.sae.autoencoder import SparseAutoencoder, as_autoencoder
-from empathy_geometry.sae.hook_places import same_place
+from empathy_geometry.sae.autoencoder import SparseAutoencoder, as_autoencoder, same_place
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 

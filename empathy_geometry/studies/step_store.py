@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from empathy_geometry.foundation.checked_json import dump_checked, load_checked
+from empathy_geometry.foundation.checked_json import dump_checked, load_checked, read_checked
 from empathy_geometry.foundation.durable_file import create_text, write_text
 from empathy_geometry.foundation.json_codec import pack, to_json, unpack
 from empathy_geometry.models.identity import run_differences
@@ -37,11 +37,7 @@ class StepStore:
         wanted = {"format": FORMAT, "identity": to_json(identity)}
         if not path.exists():
             create_text(path, dump_checked(wanted, indent=1))
-        there = _read(path)
-        if there.get("format") != FORMAT:
-            raise ValueError(
-                f"{path} is of format {there.get('format')!r}, this version keeps {FORMAT!r}; name another folder"
-            )
+        there = read_checked(path, FORMAT, "name another folder")
         differing = run_differences(there["identity"], wanted["identity"])
         if differing:
             raise ValueError(

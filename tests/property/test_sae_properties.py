@@ -8,8 +8,8 @@ from scipy.linalg import subspace_angles
 from scipy.stats import ortho_group
 
 import empathy_geometry as eg
-from empathy_geometry.sae.captured import captured
-from empathy_geometry.sae.selection import class_gaps, strongest
+from empathy_geometry.sae.concept_halves import captured
+from empathy_geometry.sae.sparse_probing import class_gaps, strongest
 from empathy_geometry.sae.stability import feature_stability
 
 cases = st.tuples(st.integers(3, 12), st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**16))

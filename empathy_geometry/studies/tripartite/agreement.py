@@ -10,9 +10,10 @@ from empathy_geometry.evaluation.nulls import shuffled_labels
 from empathy_geometry.foundation._types import StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import PROBE_KINDS, Probe
-from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
+from empathy_geometry.studies.finding import Finding, Verdict
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, named_by, rows_of, smallest
-from empathy_geometry.studies.tripartite.verdicts import ends
+from empathy_geometry.studies.verdicts import ends
 
 _SHUFFLES = 20
 _SEEDS = 4

@@ -7,10 +7,11 @@ import numpy as np
 from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.causal.effects import causal_effects
 from empathy_geometry.causal.result import CausalEffect, CausalEffects
-from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
+from empathy_geometry.studies.finding import Finding, Verdict
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup
 from empathy_geometry.studies.tripartite.subject import Subject
-from empathy_geometry.studies.tripartite.verdicts import ALPHA, ends
+from empathy_geometry.studies.verdicts import ALPHA, ends
 
 TITLE = "Causal effects"
 FEWEST = 20

@@ -4,10 +4,12 @@ import numpy as np
 
 from empathy_geometry.evaluation.metrics import accuracy
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.studies.tripartite.finding import Finding, Section
-from empathy_geometry.studies.tripartite.setup import Detection, Setup, most_chosen, named_by
+from empathy_geometry.foundation.layers import most_chosen
+from empathy_geometry.studies.finding import Finding
+from empathy_geometry.studies.tripartite.section import Section
+from empathy_geometry.studies.tripartite.setup import Detection, Setup, named_by
 from empathy_geometry.studies.tripartite.subject import Subject
-from empathy_geometry.studies.tripartite.verdicts import ALPHA, GREATER, ends
+from empathy_geometry.studies.verdicts import ALPHA, GREATER, ends
 
 REFERENCE = "AUROC 1.0 (on its texts TF-IDF alone: accuracy 1.0, first word 0.95)"
 

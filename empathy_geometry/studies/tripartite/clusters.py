@@ -13,10 +13,11 @@ from empathy_geometry.evaluation.clusters import adjusted_rand, purity, silhouet
 from empathy_geometry.evaluation.nulls import NullTest, label_null
 from empathy_geometry.foundation._types import FloatArray, IntArray, StrArray
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
+from empathy_geometry.studies.finding import Finding, Verdict
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, rows_of
 from empathy_geometry.studies.tripartite.subject import Subject
-from empathy_geometry.studies.tripartite.verdicts import ALPHA, ends
+from empathy_geometry.studies.verdicts import ALPHA, ends
 
 RULE = (
     "supported: permutation p <= 0.05 and the interval lies above the same number of a bag of words; not supported: "

@@ -56,7 +56,7 @@ def concept_study(
 
     Returns:
         A `Tripartite`; print it for the table, `.left_out` says what was not asked and why, `.save(folder)` writes
-        concept_study.json, concept_study.md and figures.
+        concept_study.json and the report of the folder.
 
     Raises:
         TypeError: not a hooked model, or texts are not `LabeledTexts`.

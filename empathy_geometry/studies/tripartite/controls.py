@@ -1,8 +1,9 @@
 """Are three types of response without empathy, or without valence, told apart as well?"""
 
-from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.studies.finding import Finding
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup
-from empathy_geometry.studies.tripartite.verdicts import SPECIFICITY, difference, specificity
+from empathy_geometry.studies.verdicts import SPECIFICITY, difference, specificity
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 

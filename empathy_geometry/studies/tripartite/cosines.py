@@ -8,10 +8,11 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.pitfalls.simplex_floor import PairSimilarity, SimplexFloor, simplex_floor
 from empathy_geometry.similarity import crossnobis, disattenuated_cosine
-from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
+from empathy_geometry.studies.finding import Finding, Verdict
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, smallest
 from empathy_geometry.studies.tripartite.subject import Subject, number
-from empathy_geometry.studies.tripartite.verdicts import GREATER, ends, greater
+from empathy_geometry.studies.verdicts import GREATER, ends, greater
 
 _DRAWS = 20
 

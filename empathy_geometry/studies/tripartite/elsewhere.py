@@ -14,9 +14,10 @@ from empathy_geometry.evaluation.surviving import surviving_share
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.studies.finding import Finding
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, rows_of, smallest
-from empathy_geometry.studies.tripartite.verdicts import NOT_READ, SURVIVAL, not_read, survival
+from empathy_geometry.studies.verdicts import NOT_READ, SURVIVAL, not_read, survival
 from empathy_geometry.texts.splits import Fold
 
 

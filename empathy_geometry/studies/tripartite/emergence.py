@@ -6,10 +6,12 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
-from empathy_geometry.studies.tripartite.setup import Detection, Setup, depth
+from empathy_geometry.foundation.layers import depth
+from empathy_geometry.studies.finding import Finding, Verdict
+from empathy_geometry.studies.tripartite.section import Section
+from empathy_geometry.studies.tripartite.setup import Detection, Setup
 from empathy_geometry.studies.tripartite.subject import Subject
-from empathy_geometry.studies.tripartite.verdicts import ALPHA
+from empathy_geometry.studies.verdicts import ALPHA
 
 _CURVE = 12
 """Layers at most at which the excess over words is measured one by one."""

@@ -8,9 +8,10 @@ from empathy_geometry.evaluation.erasing import Erasure, erasure
 from empathy_geometry.evaluation.metrics import auroc
 from empathy_geometry.foundation._types import StrArray
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.studies.finding import Finding
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, best_baseline, evaluation_numbers, rows_of
-from empathy_geometry.studies.tripartite.verdicts import NOT_READ, SURVIVAL, not_read, survival
+from empathy_geometry.studies.verdicts import NOT_READ, SURVIVAL, not_read, survival
 from empathy_geometry.texts.splits import Fold
 
 EMOTIONS = ("joy", "sadness", "anger", "fear")

@@ -11,9 +11,10 @@ from empathy_geometry.evaluation.ranking import one_vs_rest
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
+from empathy_geometry.studies.finding import Finding, Verdict
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, rows_of
-from empathy_geometry.studies.tripartite.verdicts import ends
+from empathy_geometry.studies.verdicts import ends
 from empathy_geometry.texts.splits import Fold, grouped_folds
 
 _RESAMPLES = 500

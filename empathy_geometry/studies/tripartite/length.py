@@ -4,9 +4,10 @@ import numpy as np
 
 from empathy_geometry.evaluation.covariates import CovariateControl, length_covariates, residualise
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.studies.finding import Finding
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, rows_of, smallest
-from empathy_geometry.studies.tripartite.verdicts import SURVIVAL, survival
+from empathy_geometry.studies.verdicts import SURVIVAL, survival
 
 NAMES = ("characters", "words", "sentences")
 

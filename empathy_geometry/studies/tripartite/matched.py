@@ -1,6 +1,6 @@
 """The harder set: triplets made of nearly the same words."""
 
-from empathy_geometry.studies.tripartite.finding import Section
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup
 from empathy_geometry.studies.tripartite.subject import TYPES
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from empathy_geometry.evaluation.metrics import auroc_excess
 from empathy_geometry.evaluation.nulls import shuffled_labels
-from empathy_geometry.studies.tripartite.finding import Finding, Section, Verdict
+from empathy_geometry.studies.finding import Finding, Verdict
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Detection, Setup, best_baseline
-from empathy_geometry.studies.tripartite.verdicts import GREATER, NULL, greater, null_holds
+from empathy_geometry.studies.verdicts import GREATER, NULL, greater, null_holds
 
 SHUFFLED_RULE = (
     "supported (the null holds): the {} AUROC of shuffled labels, layer chosen in training folds, lies within "

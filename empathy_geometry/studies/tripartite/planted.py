@@ -14,12 +14,13 @@ from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.evaluation.label_permutations import label_permutations
 from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation.layers import depth
 from empathy_geometry.foundation.provenance import Kind, hash_texts
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.studies.tripartite.left_out import left_out
 from empathy_geometry.studies.tripartite.result import Tripartite
 from empathy_geometry.studies.tripartite.sets import EmpathyTexts, StudyTexts
-from empathy_geometry.studies.tripartite.setup import Setup, depth
+from empathy_geometry.studies.tripartite.setup import Setup
 from empathy_geometry.studies.tripartite.study import chosen_sections, run_sections
 from empathy_geometry.studies.tripartite.subject import TYPES, Subject
 from empathy_geometry.texts.labeled_texts import LabeledTexts

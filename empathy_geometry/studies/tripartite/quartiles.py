@@ -3,9 +3,10 @@
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.nulls import holm
 from empathy_geometry.evaluation.permutation import permutation_test
-from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.studies.finding import Finding
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, best_baseline, evaluation_numbers
-from empathy_geometry.studies.tripartite.verdicts import detection
+from empathy_geometry.studies.verdicts import detection
 
 _FEWEST_PERMUTATIONS = 199
 """So that p can fall below 0.05 after Holm's correction; one layer costs little."""

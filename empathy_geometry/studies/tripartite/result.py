@@ -1,28 +1,24 @@
 """What the study found: one table, and every number behind it."""
 
-import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation.html_table import html_table
-from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import title
-from empathy_geometry.foundation.terminal import printable
-from empathy_geometry.studies.tripartite.finding import Finding, Section
+from empathy_geometry.foundation.table import Table
+from empathy_geometry.reports.study import Study
+from empathy_geometry.studies.finding import Finding, findings_table, rules_table
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.subject import TYPES, Subject
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-COLUMNS = ("claim", "reference study", "here", "text-only baseline", "null", "verdict")
+    pass
 
 
 @dataclass(frozen=True, eq=False)
-class Tripartite:
+class Tripartite(Study):
     """Result of `tripartite` and `concept_study`.
 
     Attributes:
@@ -86,69 +82,40 @@ class Tripartite:
             f"{self.subject.heading} in {model}, layer {self.layer} ({self.layer_choice})", self.provenance.kind
         )
 
-    def rows(self) -> list[tuple[str, str, str, str, str, str]]:
-        """The table: claim, reference study's number, ours, text-only baseline, null, verdict."""
-        return [f.cells() for f in self.findings]
+    @property
+    def study(self) -> str:
+        """Name of the study; its file is called after it."""
+        return self.subject.study
 
-    @printable
-    def __str__(self) -> str:
-        lines = [self.heading]
-        for section in self.sections:
-            lines += ["", section.title]
-            for f in section.findings:
-                claim, reference, ours, baseline, null, verdict = f.cells()
-                lines.append(f"  {verdict:<13}  {claim}")
-                shown = [ours, f"baseline: {baseline}", f"null: {null}"]
-                shown += [] if reference == "-" else [f"reference study: {reference}"]
-                for part in shown:
-                    lines += textwrap.wrap(part, 100, initial_indent=" " * 17, subsequent_indent=" " * 19)
-        if self.left_out:
-            lines += ["", "Left out"]
-            lines += [f"  {name}: {reason}" for name, reason in self.left_out.items()]
+    def tables(self) -> tuple[Table, ...]:
+        """The claims, section by section, how their verdicts follow, and what was left out."""
         counts = {v: list(self.verdicts.values()).count(v) for v in ("supported", "not supported", "cannot tell")}
-        return "\n".join([*lines, "", "; ".join(f"{n} {v}" for v, n in counts.items())])
+        summary = "; ".join(f"{n} {v}" for v, n in counts.items())
+        left_out = [{"section": name, "left out because": reason} for name, reason in self.left_out.items()]
+        found = [findings_table(section.title, section.findings) for section in self.sections if section.findings]
+        rules = replace(rules_table(self.findings), notes=(summary,))
+        found += [table for table in (rules, Table.of("Left out", left_out)) if table.rows]
+        first = found[0] if found else Table("no claims", (), ())
+        return (replace(first, title=f"{self.heading}\n{first.title}"), *found[1:])
 
-    @printable
-    def __repr__(self) -> str:
-        return f"Tripartite({self.heading}; {len(self.findings)} findings in {len(self.sections)} sections)"
-
-    def _repr_html_(self) -> str:
-        columns = ("claim", "reference study", "ours", "text-only baseline", "null", "verdict")
-        rows = [dict(zip(columns, row, strict=True)) for row in self.rows()]
-        return html_table(self.heading, rows, notes=[f"{name} left out: {why}" for name, why in self.left_out.items()])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        described: dict[str, Any] = to_json(
-            {
-                "study": self.subject.study,
-                "concept": {"name": " - ".join(self.classes), "classes": list(self.classes)},
-                "provenance": self.provenance.to_dict(),
-                "layer": self.layer,
-                "layer_choice": self.layer_choice,
-                "table": [f.to_dict() for f in self.findings],
-                "left_out": dict(self.left_out),
-                "sections": [s.to_dict() for s in self.sections],
-            }
-        )
-        return described
+    def json_content(self) -> dict[str, Any]:
+        """Everything; the claims of all sections once more in one list, "table"."""
+        return {
+            "study": self.study,
+            "concept": {"name": " - ".join(self.classes), "classes": self.classes},
+            "provenance": self.provenance,
+            "layer": self.layer,
+            "layer_choice": self.layer_choice,
+            "table": self.findings,
+            "left_out": self.left_out,
+            "sections": self.sections,
+        }
 
     @staticmethod
     def json_fields(content: Mapping[str, Any]) -> dict[str, Any]:
         """The fields from what `to_dict` gave."""
         return {**content, "classes": content["concept"]["classes"]} if "concept" in content else dict(content)
 
-    def to_frame(self) -> "pd.DataFrame":
-        """The table as a pandas DataFrame (pandas must be installed)."""
-        import pandas as pd
-
-        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
-
-    def save(self, folder: str | Path) -> Path:
-        """Write JSON, Markdown and figures as PNG to a folder (matplotlib is needed for figures).
-
-        Files are called tripartite.json and tripartite.md, or concept_study.json and concept_study.md.
-        """
-        from empathy_geometry.studies.tripartite.files import save_tripartite
-
-        return save_tripartite(self, folder)
+    def to_frame(self) -> Any:
+        """One row for each claim, as a pandas DataFrame (pandas must be installed)."""
+        return findings_table(self.heading, self.findings).to_frame()

@@ -14,12 +14,12 @@ from empathy_geometry.evaluation.permutation import PermutationTest, permutation
 from empathy_geometry.foundation._types import FloatArray, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.step_store import StepStore
-from empathy_geometry.studies.tripartite.finding import Finding
 from empathy_geometry.studies.tripartite.sets import EmpathyTexts, StudyTexts
 from empathy_geometry.studies.tripartite.source import Source
 from empathy_geometry.studies.tripartite.subject import Subject
-from empathy_geometry.studies.tripartite.verdicts import DETECTION, detection
+from empathy_geometry.studies.verdicts import DETECTION, detection
 
 
 @dataclass
@@ -172,18 +172,6 @@ def named_by(scores: FloatArray, classes: Sequence[str]) -> StrArray:
     codes = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
     named: StrArray = np.array(classes)[codes]
     return named
-
-
-def most_chosen(layers: Sequence[Layer]) -> Layer:
-    """The layer that most folds chose; among equals the middle one in depth."""
-    counts = {layer: list(layers).count(layer) for layer in layers}
-    best = [layer for layer, count in counts.items() if count == max(counts.values())]
-    return sorted(best, key=depth)[len(best) // 2]
-
-
-def depth(layer: Layer) -> int:
-    """Place of a layer; the embedding comes before block 0."""
-    return -1 if layer == "embed" else int(layer)
 
 
 def rows_of(acts: Activations, layer: Layer) -> FloatArray:

@@ -28,7 +28,6 @@ from empathy_geometry.studies.tripartite.cosines import cosines
 from empathy_geometry.studies.tripartite.elsewhere import formality, valence
 from empathy_geometry.studies.tripartite.emergence import emergence
 from empathy_geometry.studies.tripartite.emotion import emotion
-from empathy_geometry.studies.tripartite.finding import Section
 from empathy_geometry.studies.tripartite.languages import languages
 from empathy_geometry.studies.tripartite.left_out import left_out
 from empathy_geometry.studies.tripartite.length import length
@@ -37,6 +36,7 @@ from empathy_geometry.studies.tripartite.nulls import random_weights as random_s
 from empathy_geometry.studies.tripartite.nulls import shuffled
 from empathy_geometry.studies.tripartite.quartiles import quartiles
 from empathy_geometry.studies.tripartite.result import Tripartite
+from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.sets import study_texts
 from empathy_geometry.studies.tripartite.setup import Setup
 from empathy_geometry.studies.tripartite.source import ModelSource

@@ -1,8 +1,13 @@
-"""Verdicts of the first table: a claim against several others holds against all of them or not at all."""
+"""Verdicts of a bandwidth: a claim against several others holds against all of them or not at all."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
-from empathy_geometry.reports.headline import bandwidth_table, headline_tables, verdict_rules
+from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.steering.bits import BandwidthInBits
+from empathy_geometry.studies.bandwidth_verdicts import bandwidth_findings
 
 
 def estimate(low, high, censored=None, **more):
@@ -35,8 +40,27 @@ def content(**changed):
     }
 
 
+def made(value, key=""):
+    """The same as objects."""
+    if not isinstance(value, dict):
+        return np.asarray(value) if key == "null_distribution" else value
+    if "pvalue" in value and "ceiling" in value:
+        return BandwidthInBits(**value)
+    if "level" in value:
+        return Estimate(**value)
+    if key in ("random", "baselines"):
+        return {name: made(item) for name, item in value.items()}
+    return SimpleNamespace(**{name: made(item, name) for name, item in value.items()})
+
+
+def rows(found):
+    found = {"transfer": None, "sae": None} | found
+    findings = bandwidth_findings(made(found | {"random": found["random_directions"]}))
+    return [(*f.cells.values(), f.rule) for f in findings]
+
+
 def row(found, question):
-    return next(r for r in bandwidth_table(found).rows if question in r[0])
+    return next(r for r in rows(found) if question in r[0])
 
 
 QUESTION = "larger than random directions'?"
@@ -121,34 +145,9 @@ def test_thresholds_are_one_half_for_transfer_and_zero_for_words(low, high, tran
     assert row(found, "More than the words")[3] == words
 
 
-def test_claims_come_first_wherever_they_lie():
-    said = {"claim": "It is read", "verdict": "supported", "rule": "p <= 0.05", "quantity": "AUROC", "ours": 0.9}
-    beside = {"claim": "It is written", "verdict": "cannot tell", "rule": "both"}
-    buried = {"sections": [{"name": "x"}, {"inner": {"rows": [said]}}], "more": {"list": [[beside]]}, "n": 3}
-    (table,) = headline_tables(buried)
-    assert table.title == "Claims"
-    assert [r[0] for r in table.rows] == ["It is read", "It is written"]
-    (only,) = headline_tables({"table": [beside], "elsewhere": [said]})
-    assert [r[0] for r in only.rows] == ["It is written"]
-    rules = verdict_rules(buried | {"again": [{**said, "claim": "It is read again"}]})
-    assert set(rules) == {
-        'Verdict on "It is read" and its like: p <= 0.05.',
-        'Verdict on "It is written" and its like: both.',
-    }
-
-
-def test_a_table_of_a_studys_own_is_shown_with_what_else_there_is():
-    own = {"columns": ["quantity", "value"], "rows": [["bits", 1.5]]}
-    first, *rest = headline_tables({"table": own, "other": [{"a": 1, "b": 2}]})
-    assert (first.columns, first.rows) == (("quantity", "value"), (("bits", "1.5"),))
-    assert len(rest) == 1
-    partial = headline_tables({"table": {"columns": ["quantity"]}, "other": [{"a": 1, "b": 2}]})
-    assert all(table.title != "Results" for table in partial)
-
-
 def test_d_prime_is_shown_where_it_is_defined():
-    assert not any(r[0].startswith("d'") for r in bandwidth_table(content()).rows)
+    assert not any(r[0].startswith("d'") for r in rows(content()))
     with_it = content()
     with_it["evaluation"]["d_prime"] = estimate(1.0, 2.0)
     assert row(with_it, "d', held out")[1].startswith("1.500")
-    assert [r[0] for r in bandwidth_table(content()).rows if "words" in r[0]] == []
+    assert [r[0] for r in rows(content()) if "words" in r[0]] == []

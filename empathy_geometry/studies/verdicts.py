@@ -1,7 +1,8 @@
 """How a verdict follows from numbers: one function and one sentence for each kind of claim."""
 
+from empathy_geometry.evaluation.clustered import difference_interval
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.studies.tripartite.finding import Verdict
+from empathy_geometry.studies.finding import Verdict
 
 ALPHA = 0.05
 """Level of every test."""
@@ -19,6 +20,10 @@ SPECIFICITY = (
     "beyond words and the excess is not larger; else cannot tell"
 )
 GREATER = "supported: the interval lies above {0}; not supported: it lies at or below {0}; else cannot tell"
+LARGER = (
+    "supported: the interval lies above those of all that stand beside it, and none of these is only a lower bound; "
+    "not supported: it lies below one of them; else cannot tell"
+)
 NOT_READ = (
     "supported: every interval lies inside [0.35, 0.65]; not supported: one lies outside altogether; else cannot tell"
 )
@@ -73,6 +78,24 @@ def greater(estimate: Estimate | None, threshold: float) -> Verdict:
     return "not supported" if high <= threshold else "cannot tell"
 
 
+def larger_than_all(estimate: Estimate, others: list[Estimate]) -> Verdict:
+    """Does the interval lie above those of all others? See `LARGER`.
+
+    Example:
+        >>> own = Estimate(2.5, 2.0, 3.0)
+        >>> larger_than_all(own, [Estimate(1.0, 0.5, 1.9)]), larger_than_all(own, [Estimate(1.0, 0.5, 2.5)])
+        ('supported', 'cannot tell')
+    """
+    low, high = ends(estimate)
+    bottoms, tops = zip(*map(ends, others), strict=True)
+    # A bound that was not reached cannot show that the other is smaller.
+    if low > max(tops) and all(o.censored != "right" for o in others):
+        return "supported"
+    if high < max(bottoms) and estimate.censored != "right":
+        return "not supported"
+    return "cannot tell"
+
+
 def not_read(areas: list[Estimate]) -> Verdict:
     """Are these AUROCs all near chance? See `NOT_READ`."""
     if all(ends(a)[0] >= 0.35 and ends(a)[1] <= 0.65 for a in areas):
@@ -98,9 +121,7 @@ def ends(estimate: Estimate | None) -> tuple[float, float]:
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """A - b of independent estimates, the halves of both intervals combined (MOVER).
-
-    Source: Zou & Donner (2008), Statistics in Medicine 27.
+    """A - b of independent estimates, the halves of both intervals combined; see `difference_interval`.
 
     Example:
         >>> d = difference(Estimate(0.5, 0.2, 0.9), Estimate(0.1, 0.0, 0.4))
@@ -108,9 +129,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
         (0.4, -0.024, 0.812)
     """
     value = a.value - b.value
-    if None in (a.low, a.high, b.low, b.high):
+    if ends(a) == ends(None) or ends(b) == ends(None):
         return Estimate(value, n=a.n + b.n, method="no interval: one of the two has none")
-    (la, ha), (lb, hb) = ends(a), ends(b)
-    low = value - ((a.value - la) ** 2 + (hb - b.value) ** 2) ** 0.5
-    high = value + ((ha - a.value) ** 2 + (b.value - lb) ** 2) ** 0.5
+    low, high = difference_interval(a, b, 0.0, a.level)
     return Estimate(value, low, high, a.level, a.n + b.n, min(a.n_groups, b.n_groups), "MOVER, taken as independent")
