@@ -30,6 +30,38 @@ from empathy_geometry.texts.labeled_texts import LabeledTexts
 _SHARD_BYTES = 64 * 2**20
 
 
+@dataclass(frozen=True)
+class Processes:
+    """Which of how many processes this one is; one of one outside a distributed job."""
+
+    rank: int = 0
+    n: int = 1
+
+    @classmethod
+    def current(cls, device: torch.device) -> "Processes":
+        """The processes of this job, joined as `accelerate` joins them if nobody has done so yet.
+
+        Args:
+            device: The model's; its type decides how processes talk (gloo on the CPU, NCCL on CUDA).
+        """
+        if not _joined():
+            if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+                return cls()
+            from accelerate import PartialState
+
+            PartialState(cpu=device.type == "cpu")
+        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+    def mine(self, item: int) -> bool:
+        """Whether the numbered piece of work is this process's."""
+        return item % self.n == self.rank
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.n > 1:
+            torch.distributed.barrier()
+
+
 @dataclass(frozen=True, eq=False)
 class ExtractionRun:
     """Everything that decides what is computed, checked and ready to run.
@@ -186,38 +218,6 @@ class ExtractionRun:
             "tokens_per_batch": self.tokens,
         }
         return Manifest(identity, record, tuple(sum(len(work.rows) for work in shard) for shard in shards))
-
-
-@dataclass(frozen=True)
-class Processes:
-    """Which of how many processes this one is; one of one outside a distributed job."""
-
-    rank: int = 0
-    n: int = 1
-
-    @classmethod
-    def current(cls, device: torch.device) -> "Processes":
-        """The processes of this job, joined as `accelerate` joins them if nobody has done so yet.
-
-        Args:
-            device: The model's; its type decides how processes talk (gloo on the CPU, NCCL on CUDA).
-        """
-        if not _joined():
-            if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-                return cls()
-            from accelerate import PartialState
-
-            PartialState(cpu=device.type == "cpu")
-        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
-
-    def mine(self, item: int) -> bool:
-        """Whether the numbered piece of work is this process's."""
-        return item % self.n == self.rank
-
-    def wait(self) -> None:
-        """Until every process is here."""
-        if self.n > 1:
-            torch.distributed.barrier()
 
 
 def _joined() -> bool:
