@@ -8,7 +8,6 @@ from importlib.resources import as_file, files
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.mixtures import mix_texts
-from empathy_geometry.texts.text_files import read_json
 
 LANGUAGES = ("en", "es", "fr", "de", "zh")
 """Languages of `crosslingual_triplets`."""
@@ -17,7 +16,7 @@ LANGUAGES = ("en", "es", "fr", "de", "zh")
 @cache
 def _packaged(name: str) -> LabeledTexts:
     with as_file(files("empathy_geometry") / "data" / f"{name}.json") as path:
-        return read_json(path)
+        return LabeledTexts.from_json(path)
 
 
 def empathy_pairs() -> LabeledTexts:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -14,9 +14,8 @@ from empathy_geometry.foundation.provenance import hash_texts
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.several_labels import join_labels
 from empathy_geometry.texts.targets import Targets, as_targets, joined_targets
-
-if TYPE_CHECKING:
-    from empathy_geometry.texts.text_records import Columns
+from empathy_geometry.texts.text_files import read_csv, read_dataset, read_frame, read_json, read_jsonl, read_parquet
+from empathy_geometry.texts.text_records import Columns
 
 
 @dataclass(frozen=True)
@@ -244,9 +243,7 @@ class LabeledTexts:
             classes: Keys that hold the texts of the classes, where the file does not say.
             targets: Keys of graded targets, where each item is one text; the file may name them under "targets".
         """
-        from empathy_geometry.texts.text_files import read_json
-
-        return read_json(path, classes=classes, targets=targets)
+        return cls(**read_json(path, classes=classes, targets=targets))
 
     @classmethod
     def from_jsonl(
@@ -275,11 +272,11 @@ class LabeledTexts:
             classes: Keys of the classes, where each line is a scenario with one text per class.
             targets: Keys of graded targets: finite numbers, one for each text.
         """
-        from empathy_geometry.texts.text_files import read_jsonl
-
-        return read_jsonl(
-            path,
-            columns=_columns(text, label, group, prompt, context, family, classes, targets),
+        return cls(
+            **read_jsonl(
+                path,
+                columns=_columns(text, label, group, prompt, context, family, classes, targets),
+            )
         )
 
     @classmethod
@@ -313,10 +310,8 @@ class LabeledTexts:
             delimiter: Between the cells; None goes by the name: a tab for .tsv, else a comma.
             encoding: Of the file, where it has no byte order mark.
         """
-        from empathy_geometry.texts.text_files import read_csv
-
         columns = _columns(text, label, group, prompt, context, family, classes, targets)
-        return read_csv(path, columns=columns, delimiter=delimiter, encoding=encoding)
+        return cls(**read_csv(path, columns=columns, delimiter=delimiter, encoding=encoding))
 
     @classmethod
     def from_dataset(
@@ -352,10 +347,8 @@ class LabeledTexts:
             >>> LabeledTexts.from_dataset(rows, text="said", label="kind", group="s").classes
             ('cool', 'warm')
         """
-        from empathy_geometry.texts.text_files import read_dataset
-
         columns = _columns(text, label, group, prompt, context, family, classes, targets)
-        return read_dataset(dataset, columns=columns, name=name)
+        return cls(**read_dataset(dataset, columns=columns, name=name))
 
     @classmethod
     def from_frame(
@@ -392,10 +385,8 @@ class LabeledTexts:
             >>> LabeledTexts.from_frame(frame, text="said", label="kind", group="job").groups.tolist()
             ['7', '7']
         """
-        from empathy_geometry.texts.text_files import read_frame
-
         columns = _columns(text, label, group, prompt, context, family, classes, targets)
-        return read_frame(frame, columns=columns, name=name)
+        return cls(**read_frame(frame, columns=columns, name=name))
 
     @classmethod
     def from_parquet(
@@ -425,11 +416,11 @@ class LabeledTexts:
             classes: Columns of the classes, where each row is a scenario with one text per class.
             targets: Columns of graded targets: finite numbers, one for each text.
         """
-        from empathy_geometry.texts.text_files import read_parquet
-
-        return read_parquet(
-            path,
-            columns=_columns(text, label, group, prompt, context, family, classes, targets),
+        return cls(
+            **read_parquet(
+                path,
+                columns=_columns(text, label, group, prompt, context, family, classes, targets),
+            )
         )
 
 
@@ -470,9 +461,7 @@ def _columns(
     family: str,
     classes: Sequence[str] | None,
     targets: Sequence[str],
-) -> "Columns":
-    from empathy_geometry.texts.text_records import Columns
-
+) -> Columns:
     # A lone string goes on as it is: `Columns` refuses it by name.
     several = None if classes is None or isinstance(classes, str) else tuple(classes)
     return Columns(

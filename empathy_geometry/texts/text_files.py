@@ -1,4 +1,4 @@
-"""Reading labelled texts from JSON, JSON Lines, CSV, Parquet, data sets and frames, with errors that name the row."""
+"""Columns of labelled texts from JSON, CSV, Parquet, data sets and frames, with errors that name the row."""
 
 import csv
 import io
@@ -10,7 +10,6 @@ from typing import Any
 from empathy_geometry.foundation.checked_json import parse_json
 from empathy_geometry.foundation.names import is_missing
 from empathy_geometry.texts.file_contents import PARQUET, read_bytes, read_text, set_name
-from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR, Columns, from_records
 
 __all__ = [
@@ -25,8 +24,8 @@ __all__ = [
 ]
 
 
-def read_json(path: str | Path, *, classes: Sequence[str] | None = None, targets: Sequence[str] = ()) -> LabeledTexts:
-    """Labelled texts from a JSON file.
+def read_json(path: str | Path, *, classes: Sequence[str] | None = None, targets: Sequence[str] = ()) -> dict[str, Any]:
+    """Columns of texts from a JSON file.
 
     Layouts: this library's own ({"name", "classes": [...], "items": [...]}), a plain list of items, and the reference
     study's ({"triplets": [{"id", "scenario", "cognitive", "affective", "instrumental"}]},
@@ -71,8 +70,8 @@ def read_json(path: str | Path, *, classes: Sequence[str] | None = None, targets
     return from_records(items, columns=columns, name=str(name), source=str(path))
 
 
-def read_jsonl(path: str | Path, *, columns: Columns | None = None) -> LabeledTexts:
-    """Labelled texts from a file with one JSON object in each line; blank lines are skipped.
+def read_jsonl(path: str | Path, *, columns: Columns | None = None) -> dict[str, Any]:
+    """Columns of texts from a file with one JSON object in each line; blank lines are skipped.
 
     Args:
         path: The file, UTF-8 or with a byte order mark, gzipped or not.
@@ -97,8 +96,8 @@ def read_jsonl(path: str | Path, *, columns: Columns | None = None) -> LabeledTe
 
 def read_csv(
     path: str | Path, *, columns: Columns | None = None, delimiter: str | None = None, encoding: str = "utf-8"
-) -> LabeledTexts:
-    """Labelled texts from a table with a header, quoted as in RFC 4180; empty optional cells count as absent.
+) -> dict[str, Any]:
+    """Columns of texts from a table with a header, quoted as in RFC 4180; empty optional cells count as absent.
 
     A first column without a name is taken for the index that `DataFrame.to_csv()` writes, and left out.
 
@@ -152,8 +151,8 @@ def read_csv(
 
 def read_dataset(
     dataset: Iterable[Mapping[str, Any]], *, columns: Columns | None = None, name: str | None = None
-) -> LabeledTexts:
-    """Labelled texts from a Hugging Face `datasets.Dataset` (or its streaming kind), or a list of dictionaries.
+) -> dict[str, Any]:
+    """Columns of texts from a Hugging Face `datasets.Dataset` (or its streaming kind), or a list of dictionaries.
 
     Integer labels with names (`ClassLabel`) become the names; -1 there means that there is no label, and is refused.
     `with_format("numpy")`, "torch" or "pandas" make no difference.
@@ -191,8 +190,8 @@ def read_dataset(
     return from_records(records, columns=columns, name=name or own or "dataset", source=name or own or "dataset")
 
 
-def read_frame(frame: Any, *, columns: Columns | None = None, name: str | None = None) -> LabeledTexts:
-    """Labelled texts from a pandas DataFrame (or another frame with `columns` and rows by name, such as polars').
+def read_frame(frame: Any, *, columns: Columns | None = None, name: str | None = None) -> dict[str, Any]:
+    """Columns of texts from a pandas DataFrame (or another frame with `columns` and rows by name, such as polars').
 
     The index plays no part. Missing optional cells count as absent.
 
@@ -219,8 +218,8 @@ def read_frame(frame: Any, *, columns: Columns | None = None, name: str | None =
     return from_records(records, columns=columns, name=name or "frame", source=name or "frame")
 
 
-def read_parquet(path: str | Path, *, columns: Columns | None = None) -> LabeledTexts:
-    """Labelled texts from a Parquet file, as pandas, polars and Hugging Face write it; pyarrow must be installed.
+def read_parquet(path: str | Path, *, columns: Columns | None = None) -> dict[str, Any]:
+    """Columns of texts from a Parquet file, as pandas, polars and Hugging Face write it; pyarrow must be installed.
 
     Integer labels to which `datasets` gave names (`ClassLabel`) become the names.
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from empathy_geometry.foundation.names import as_name, check_text, is_missing
-from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.several_labels import join_labels
 from empathy_geometry.texts.targets import target_number
 
@@ -73,8 +72,8 @@ def from_records(
     source: str = "records",
     columns: Columns | None = None,
     places: Sequence[str] | None = None,
-) -> LabeledTexts:
-    """Labelled texts from dictionaries, one per scenario or one per text. Other keys are ignored.
+) -> dict[str, Any]:
+    """The columns of `LabeledTexts` from dictionaries, one per scenario or one per text. Other keys are ignored.
 
     Args:
         records: See `Columns`; by default an item holds its id (the group), optionally a scenario (the prompt), a
@@ -90,7 +89,7 @@ def from_records(
         ValueError: a record lacks its id, a class or a text, or an id occurs twice; names the row.
 
     Example:
-        >>> from_records([{"id": "1", "warm": "Oh no.", "cool": "Noted."}], classes=["warm", "cool"]).labels.tolist()
+        >>> from_records([{"id": "1", "warm": "Oh no.", "cool": "Noted."}], classes=["warm", "cool"])["labels"]
         ['warm', 'cool']
     """
     columns = Columns(classes=None if classes is None else tuple(classes)) if columns is None else columns
@@ -128,16 +127,16 @@ def from_records(
             rows["context"].append(_optional(record, columns.context, where, fallback="domain"))
             rows["family"].append(_optional(record, columns.family, where))
             rows["where"].append(where)
-    return LabeledTexts(
-        rows["text"],
-        rows["label"],
-        rows["group"],
-        prompts=rows["prompt"] if any(rows["prompt"]) else None,
-        contexts=_all_or_none(rows["context"], columns.context, rows["where"]),
-        families=_all_or_none(rows["family"], columns.family, rows["where"]),
-        targets=graded,
-        name=name,
-    )
+    return {
+        "texts": rows["text"],
+        "labels": rows["label"],
+        "groups": rows["group"],
+        "prompts": rows["prompt"] if any(rows["prompt"]) else None,
+        "contexts": _all_or_none(rows["context"], columns.context, rows["where"]),
+        "families": _all_or_none(rows["family"], columns.family, rows["where"]),
+        "targets": graded,
+        "name": name,
+    }
 
 
 class _Layouts:
