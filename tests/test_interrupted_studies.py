@@ -14,6 +14,7 @@ from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
 from empathy_geometry.foundation.result_file import write_result
+from empathy_geometry.studies.depth_profile import depth_profile
 from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.studies.tripartite.planted import planted_tripartite
 
@@ -63,6 +64,17 @@ def tiny_tripartite(folder: Path) -> Any:
         n_permutations=19,
         sections=["classification", "emotion", "quartiles", "emergence", "random_weights"],
         causal=False,
+        folder=folder,
+        progress=False,
+    )
+
+
+def depth(folder: Path) -> Any:
+    return depth_profile(
+        tiny_bridge("llama", n_ctx=1024),
+        first_scenarios(eg.datasets.humor_pairs(), 14),
+        layers=[0, 1, 2],
+        search=eg.SearchDesign(n_prompts=3, max_new_tokens=3, units="residual_norm"),
         folder=folder,
         progress=False,
     )
@@ -137,13 +149,13 @@ def check(study: Callable[[Path], Any], place: Path, n_kills: int, seed: int) ->
     return midway
 
 
-@pytest.mark.parametrize("study", [bandwidth, tripartite], ids=["bandwidth", "tripartite"])
+@pytest.mark.parametrize("study", [bandwidth, depth, tripartite], ids=["bandwidth", "depth", "tripartite"])
 def test_killed_three_times_and_finished(study, tmp_path):
     check(study, tmp_path, 3, seed=0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("study", [bandwidth, tiny_tripartite], ids=["bandwidth", "tripartite"])
+@pytest.mark.parametrize("study", [bandwidth, depth, tiny_tripartite], ids=["bandwidth", "depth", "tripartite"])
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_sixty_kills(study, tmp_path, seed):
     """Six runs of each study, five kills in each."""

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
@@ -36,6 +35,7 @@ from empathy_geometry.studies.bandwidth_texts import (
     check_pairs,
     fewest_scenarios,
     steering_prompts,
+    stored_activations,
     two_classes,
 )
 from empathy_geometry.studies.bandwidth_verdicts import bandwidth_findings
@@ -215,7 +215,7 @@ def measure_bandwidth(
             "versions": package_versions(),
         },
     )
-    acts = _activations(model, texts, layers, position, place, "activations", progress)
+    acts = stored_activations(model, texts, layers, position, place, "activations", progress)
     evaluation = steps.keep(
         "evaluation",
         Evaluation,
@@ -276,7 +276,7 @@ def measure_bandwidth(
     controlled = None
     notes: list[str] = []
     if control is not None:
-        control_acts = _activations(model, control, [at], position, place, "control activations", progress)
+        control_acts = stored_activations(model, control, [at], position, place, "control activations", progress)
         try:
             controlled = factors("control", control_acts, *two_classes(control, None, None))
         except ValueError as error:  # the layer was chosen for the concept; the control may have no direction there
@@ -330,18 +330,3 @@ def measure_bandwidth(
             settings=settings | {"torch_threads": torch.get_num_threads()},
         ),
     )
-
-
-def _activations(
-    model: HookedModel,
-    texts: LabeledTexts,
-    layers: Literal["all"] | Sequence[Layer],
-    position: Position,
-    folder: Path | None,
-    name: str,
-    progress: bool,
-) -> Activations:
-    if folder is None:
-        return extract_activations(model, texts, layers=layers, position=position, progress=progress)
-    kept = extract_activations(model, texts, layers=layers, position=position, progress=progress, store=folder / name)
-    return kept.activations()

@@ -1,8 +1,17 @@
 """What a bandwidth study needs of its texts: two classes, pairs within scenarios, prompts to steer."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 
+from empathy_geometry.activations.extraction import extract_activations
+from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.activations.positions import Position
+from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation._validation import class_name
+from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.text_records import RESPONSE_SEPARATOR
 
@@ -86,3 +95,19 @@ def _user_message(texts: LabeledTexts, row: int) -> str:
     """What the user says: the prompt of a prompt + response text, else the text itself."""
     prompt = "" if texts.prompts is None else texts.prompts[row].removesuffix(RESPONSE_SEPARATOR).strip()
     return prompt or texts.texts[row]
+
+
+def stored_activations(
+    model: HookedModel,
+    texts: LabeledTexts,
+    layers: Literal["all"] | Sequence[Layer],
+    position: Position,
+    folder: Path | None,
+    name: str,
+    progress: bool,
+) -> Activations:
+    """Activations of a study's texts, kept under `name` in its folder where it has one."""
+    if folder is None:
+        return extract_activations(model, texts, layers=layers, position=position, progress=progress)
+    kept = extract_activations(model, texts, layers=layers, position=position, progress=progress, store=folder / name)
+    return kept.activations()

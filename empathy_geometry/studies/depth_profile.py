@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from empathy_geometry.activations.extraction import extract_activations
 from empathy_geometry.activations.positions import Position, position_name
-from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.provenance import Provenance, kind_of
+from empathy_geometry.foundation.provenance import Provenance, kind_of, package_versions
 from empathy_geometry.foundation.result_file import title
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
@@ -23,7 +22,8 @@ from empathy_geometry.plots.depth_curve import depth_curve
 from empathy_geometry.reports.study import Study
 from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth_factors import measure_factors
-from empathy_geometry.studies.bandwidth_texts import check_pairs, steering_prompts, two_classes
+from empathy_geometry.studies.bandwidth_texts import check_pairs, steering_prompts, stored_activations, two_classes
+from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def depth_profile(
     position: Position = "response_mean",
     probe: Probe | None = None,
     search: SearchDesign = SearchDesign(n_prompts=4, max_new_tokens=16),  # noqa: B008 - immutable
+    folder: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> DepthProfile:
@@ -149,11 +150,14 @@ def depth_profile(
         position: Which tokens are read.
         probe: None is `Probe("logistic")`.
         search: Unit of alpha, threshold, prompts and length of the steered texts.
+        folder: Where activations and finished steps of each layer are kept. A call with the same arguments takes up
+            what is there, after an interruption too; one with other arguments, texts or weights is refused.
         seed: Of every random choice.
         progress: Show bars (never when the output is not a terminal).
 
     Raises:
-        ValueError: unknown or repeated layers, not exactly two classes, or too few scenarios.
+        ValueError: unknown or repeated layers, not exactly two classes, too few scenarios, or a folder that
+            holds another run.
 
     Example:
         >>> profile = depth_profile(model, texts, layers=[4, 12, 20, 28])  # doctest: +SKIP
@@ -170,12 +174,37 @@ def depth_profile(
     texts = texts.where(label=[positive, negative])
     check_pairs(texts, positive, negative)
     prompts, names = steering_prompts(texts, negative, search.n_prompts, seed)
-    acts = extract_activations(model, texts, layers=chosen, position=position, progress=progress)
     probe = Probe("logistic") if probe is None else probe
-    points = []
-    for layer in sorted(chosen, key=lambda item: -1 if item == "embed" else int(item)):
+    settings = {
+        "position": position_name(position),
+        "probe": " ".join(str(probe).split()),
+        **search.to_dict(),
+        "layers": chosen,
+    }
+    identity = model_identity(model)
+    place = None if folder is None else Path(folder)
+    steps = StepStore(
+        place,
+        {
+            "study": "depth_profile",
+            # What changes the last bits at most does not keep a run from being taken up.
+            "model": {k: v for k, v in identity.items() if k != "device"},
+            "texts": texts.sha256,
+            "classes": [positive, negative],
+            "settings": settings,
+            "seed": seed,
+            "versions": package_versions(),
+        },
+    )
+    acts = stored_activations(model, texts, chosen, position, place, "activations", progress)
+
+    def point(layer: Layer) -> LayerBandwidth:
         single = acts.only(layer)
-        evaluation = cross_validate(probe, single, positive=positive, negative=negative, seed=seed)
+        evaluation = steps.keep(
+            f"layer {layer}, evaluation",
+            Evaluation,
+            lambda: cross_validate(probe, single, positive=positive, negative=negative, seed=seed),
+        )
         try:
             f = measure_factors(
                 model,
@@ -188,31 +217,22 @@ def depth_profile(
                 search=search,
                 options={"progress": progress},
                 seed=seed,
+                keep=lambda step, kind, make: steps.keep(f"layer {layer}, {step}", kind, make),
             )
         except ValueError as error:  # no direction here: what the profile is there to show
-            points.append(
-                LayerBandwidth(layer, evaluation.auroc, evaluation.excess, None, None, None, None, str(error))
-            )
-            continue
-        points.append(
-            LayerBandwidth(
-                layer,
-                evaluation.auroc,
-                evaluation.excess,
-                f.dimensionality.participation_ratio,
-                f.range_positive,
-                f.range_in_norms,
-                f.bandwidth,
-            )
+            return LayerBandwidth(layer, evaluation.auroc, evaluation.excess, None, None, None, None, str(error))
+        return LayerBandwidth(
+            layer,
+            evaluation.auroc,
+            evaluation.excess,
+            f.dimensionality.participation_ratio,
+            f.range_positive,
+            f.range_in_norms,
+            f.bandwidth,
         )
-    settings = {
-        "position": position_name(position),
-        "probe": " ".join(str(probe).split()),
-        **search.to_dict(),
-        "layers": chosen,
-        "torch_threads": torch.get_num_threads(),
-    }
-    identity = model_identity(model)
+
+    by_depth = sorted(chosen, key=lambda item: -1 if item == "embed" else int(item))
+    points = [steps.keep(f"layer {at}", LayerBandwidth, lambda at=at: point(at)) for at in by_depth]  # type: ignore[misc]
     return DepthProfile(
         f"{positive} - {negative}",
         tuple(points),
@@ -222,6 +242,6 @@ def depth_profile(
             model=identity,
             texts={texts.name: texts.sha256},
             seed=seed,
-            settings=settings,
+            settings=settings | {"torch_threads": torch.get_num_threads()},
         ),
     )
