@@ -177,6 +177,7 @@ def _measure_one(
                     positive=question.positive,
                     negative=question.negative,
                     position=arguments.position,
+                    folder=folder / "kept" / "depth_profile",
                     seed=arguments.seed,
                     progress=console.progress,
                     **_QUICK_PROFILE if arguments.quick else {},
