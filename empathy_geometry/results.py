@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from empathy_geometry.steering.calibration import Calibration as Calibration
     from empathy_geometry.steering.coherence import Coherence as Coherence
     from empathy_geometry.steering.interval_censored import Crossings as Crossings
-    from empathy_geometry.steering.monitoring import TokenScores as TokenScores
     from empathy_geometry.steering.reference import UnsteeredReference as UnsteeredReference
     from empathy_geometry.steering.sweep import SteeringSweep as SteeringSweep
+    from empathy_geometry.steering.token_scores import TokenScores as TokenScores
     from empathy_geometry.studies.bandwidth import Bandwidth as Bandwidth
     from empathy_geometry.studies.compare import Comparison as Comparison
     from empathy_geometry.studies.depth_profile import DepthProfile as DepthProfile

@@ -55,7 +55,9 @@ def made(value, key=""):
 
 def rows(found):
     found = {"transfer": None, "sae": None} | found
-    findings = bandwidth_findings(made(found | {"random": found["random_directions"]}))
+    fields = made(found | {"random": found["random_directions"]})
+    names = ("concept", "control", "evaluation", "permutation", "random", "transfer", "sae")
+    findings = bandwidth_findings(**{name: getattr(fields, name) for name in names})
     return [(*f.cells.values(), f.rule) for f in findings]
 
 

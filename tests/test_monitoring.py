@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import empathy_geometry as eg
-from empathy_geometry.steering.monitoring import TokenScores
-from empathy_geometry.steering.token_view import _columns, as_html, as_terminal
+from empathy_geometry.steering.token_scores import TokenScores, _columns, as_html, as_terminal
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,7 +15,7 @@ from empathy_geometry.plots.style import INK, SMALL, axes_or_new, plain, readabl
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from empathy_geometry.steering.monitoring import TokenScores
+    from empathy_geometry.steering.token_scores import TokenScores
 
 _FONT = "DejaVu Sans Mono"
 

@@ -1,6 +1,5 @@
 """A concept token by token: where in a text, or in what the model writes while it is steered, it shows."""
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from empathy_geometry.activations.outlier_tokens import find_outliers, token_nor
 from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice, rows_named
-from empathy_geometry.foundation.result import Result
-from empathy_geometry.foundation.table import Table
-from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.generation.continuations import Continuations
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
@@ -30,110 +26,14 @@ from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import ControlReading, pad, token_pieces, tokenize
 from empathy_geometry.steering.hook import SteeringHook
-from empathy_geometry.steering.token_view import as_html, as_terminal
+from empathy_geometry.steering.token_scores import TokenScores
 from empathy_geometry.steering.units import unit_scale, units_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 ScoreUnits = Literal["raw", "class_gap"]
-Reading = Literal["unsteered", "steered"]
 
 # Only the stream at one hook is kept, so tokens a pass are bounded by what a pass itself needs.
 _TOKENS_A_PASS = 4096
-
-
-@dataclass(frozen=True, eq=False)
-class TokenScores(Result):
-    """A score for each token of each text.
-
-    Prints as aligned tokens and scores (in colour on a terminal), and shows as HTML in a notebook.
-
-    Attributes:
-        tokens: What each token adds to the text, [n_texts][n_tokens]; "" before the end of a character that takes
-            several tokens.
-        scores: Score at each token, [n_texts][n_tokens].
-        counted: Which scores mean something, [n_texts][n_tokens]: not outlier tokens (the first position, whose stream
-            is an attention sink of huge norm whatever the text is, and others of outlying norm, see
-            `activations.outlier_tokens`), and not special tokens. The others are shown without colour.
-        spans: (start, stop) of what was written or counts as the response, in tokens.
-        scorer: What scored.
-        units: Unit of the scores.
-        centre: Score that is neither class: the midpoint of the classes where known, 0 for probes, else the median.
-        layer: Where the stream was read.
-        reading: "steered": the stream was read under a `SteeringHook`; "unsteered": by the model as it is.
-        note: What to know before the scores are taken as evidence, or "".
-    """
-
-    tokens: tuple[tuple[str, ...], ...]
-    scores: tuple[FloatArray, ...]
-    counted: tuple[BoolArray, ...]
-    spans: tuple[tuple[int, int], ...]
-    scorer: str
-    units: str
-    centre: float
-    layer: Layer
-    reading: Reading
-    note: str = ""
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def means(self) -> FloatArray:
-        """Mean of the counted scores in each text's span, [n_texts]; NaN where none counts."""
-        found = np.full(len(self), np.nan)
-        for i, (start, stop) in enumerate(self.spans):
-            inside = self.scores[i][start:stop][self.counted[i][start:stop]]
-            if inside.size:
-                found[i] = inside.mean()
-        return found
-
-    @property
-    def reach(self) -> float:
-        """Distance from the centre at which colours are full: 98 % of counted scores lie within."""
-        away = np.concatenate([np.abs(s[c] - self.centre) for s, c in zip(self.scores, self.counted, strict=True)])
-        return float(np.quantile(away, 0.98)) or 1.0 if away.size else 1.0
-
-    def json_content(self) -> dict[str, Any]:
-        """Every field and the mean of each text."""
-        return super().json_content() | {"means": self.means}
-
-    def tables(self) -> tuple[Table, ...]:
-        """One row for each text; `print` and notebooks show the texts themselves, coloured."""
-        rows = [
-            {"text": i, "mean score": float(mean), "tokens": len(row), "in span": stop - start}
-            for i, (mean, row, (start, stop)) in enumerate(zip(self.means, self.tokens, self.spans, strict=True))
-        ]
-        title = f"{len(self)} texts by {self.scorer}, layer {self.layer}, {self.units}"
-        return (Table.of(title, rows, notes=[self.note] if self.note else []),)
-
-    def to_frame(self) -> Any:
-        """One row per token, as a pandas DataFrame (pandas must be installed)."""
-        import pandas as pd
-
-        rows = [
-            {
-                "text": i,
-                "position": t,
-                "token": token,
-                "score": float(self.scores[i][t]),
-                "counted": bool(self.counted[i][t]),
-                "in_span": self.spans[i][0] <= t < self.spans[i][1],
-            }
-            for i, tokens in enumerate(self.tokens)
-            for t, token in enumerate(tokens)
-        ]
-        return pd.DataFrame(rows)
-
-    def to_html(self) -> str:
-        """A whole page, with its style inside: no network, no script, for light and dark."""
-        return as_html(self, page=True)
-
-    def _repr_html_(self) -> str:
-        return as_html(self, page=False)
-
-    @printable
-    def __str__(self) -> str:
-        return as_terminal(self, colour=sys.stdout.isatty())
 
 
 def token_scores(

@@ -93,7 +93,15 @@ class Bandwidth(Study):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Every question with its numbers, verdict and rule."""
-        return bandwidth_findings(self)
+        return bandwidth_findings(
+            concept=self.concept,
+            control=self.control,
+            evaluation=self.evaluation,
+            permutation=self.permutation,
+            random=self.random,
+            transfer=self.transfer,
+            sae=self.sae,
+        )
 
     @property
     def heading(self) -> str:

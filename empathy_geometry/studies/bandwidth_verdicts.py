@@ -1,22 +1,31 @@
 """The questions that a bandwidth study answers: what came out, what stands beside it, the verdict and its rule."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from empathy_geometry.evaluation.cross_validation import Evaluation
+from empathy_geometry.evaluation.permutation import PermutationTest
+from empathy_geometry.evaluation.transfer import TransferMatrix
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.sae.agreement_result import SaeAgreement
+from empathy_geometry.studies.bandwidth_factors import BandwidthFactors
 from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.verdicts import ALPHA, GREATER, LARGER, greater, larger_than_all
 
-if TYPE_CHECKING:
-    from empathy_geometry.studies.bandwidth import Bandwidth
-    from empathy_geometry.studies.bandwidth_factors import BandwidthFactors
 
-
-def bandwidth_findings(result: "Bandwidth") -> tuple[Finding, ...]:
-    """Every question in the order in which it is shown."""
-    concept, control = result.concept, result.control
+def bandwidth_findings(
+    *,
+    concept: BandwidthFactors,
+    control: BandwidthFactors | None,
+    evaluation: Evaluation,
+    permutation: PermutationTest,
+    random: Mapping[str, Estimate],
+    transfer: TransferMatrix | None,
+    sae: SaeAgreement | None,
+) -> tuple[Finding, ...]:
+    """Every question in the order in which it is shown, from the fields of a `Bandwidth`."""
     units = concept.sweep.units.replace("_", " ") + "s"
     found = [
-        *_detection(result),
+        *_detection(evaluation, permutation),
         _beside("dimensions", "More dimensions than the control?", concept, control, judged=True),
         _beside(
             "range_positive",
@@ -25,7 +34,7 @@ def bandwidth_findings(result: "Bandwidth") -> tuple[Finding, ...]:
             control,
             judged=True,
         ),
-        *_randoms(result, units),
+        *_randoms(concept, random, units),
         _beside("range_negative", f"Range away from the concept ({units})", concept, control),
         _beside("range_in_norms", "Range towards the concept (mean residual norms)", concept, control),
         _beside(
@@ -44,34 +53,33 @@ def bandwidth_findings(result: "Bandwidth") -> tuple[Finding, ...]:
                 rule=f"supported: p <= {ALPHA}, alphas permuted within prompts; else cannot tell",
             )
         )
-    if result.transfer is not None:
+    if transfer is not None:
         found.append(
             Finding(
                 "transfer",
                 "Does it hold in other contexts? (transfer ratio)",
-                ours=result.transfer.ratio,
+                ours=transfer.ratio,
                 null="1 = as well as within",
-                verdict=greater(result.transfer.ratio, 0.5),
+                verdict=greater(transfer.ratio, 0.5),
                 rule=GREATER.format("1/2"),
             )
         )
-    if result.sae is not None:
-        agreement = result.sae.agreement
+    if sae is not None:
+        agreement = sae.agreement
         found.append(
             Finding(
                 "sae",
-                f"Do the features of the SAE span it? (mean cos^2 of {agreement.n_features}, layer {result.sae.layer})",
+                f"Do the features of the SAE span it? (mean cos^2 of {agreement.n_features}, layer {sae.layer})",
                 ours=agreement.value,
-                null=result.sae.reason,
-                verdict=result.sae.verdict,
+                null=sae.reason,
+                verdict=sae.verdict,
                 rule="see the table of the SAE agreement",
             )
         )
     return tuple(found)
 
 
-def _detection(result: "Bandwidth") -> list[Finding]:
-    e, test = result.evaluation, result.permutation
+def _detection(e: Evaluation, test: PermutationTest) -> list[Finding]:
     found = [
         Finding(
             "read",
@@ -98,17 +106,17 @@ def _detection(result: "Bandwidth") -> list[Finding]:
     return found
 
 
-def _randoms(result: "Bandwidth", units: str) -> list[Finding]:
-    if not result.random:
+def _randoms(concept: BandwidthFactors, random: Mapping[str, Estimate], units: str) -> list[Finding]:
+    if not random:
         return []
-    own = result.concept.range_positive
+    own = concept.range_positive
     return [
         Finding(
             "random_directions",
             f"Range towards the concept ({units}): larger than random directions'?",
             ours=own,
-            null="; ".join(f"{name}: {e}" for name, e in result.random.items()),
-            verdict=larger_than_all(own, list(result.random.values())),
+            null="; ".join(f"{name}: {e}" for name, e in random.items()),
+            verdict=larger_than_all(own, list(random.values())),
             rule=LARGER,
         )
     ]
@@ -117,14 +125,14 @@ def _randoms(result: "Bandwidth", units: str) -> list[Finding]:
 def _beside(
     key: str,
     question: str,
-    concept: "BandwidthFactors",
-    control: "BandwidthFactors | None",
+    concept: BandwidthFactors,
+    control: BandwidthFactors | None,
     *,
     judged: bool = False,
 ) -> Finding:
     """A quantity of the concept beside the control's, and where it is judged, whether the concept's is larger."""
 
-    def of(factors: "BandwidthFactors") -> Estimate:
+    def of(factors: BandwidthFactors) -> Estimate:
         found: Estimate = factors.dimensionality.participation_ratio if key == "dimensions" else getattr(factors, key)
         return found
 

@@ -1,13 +1,21 @@
-"""Token scores to look at: aligned text for a terminal, a self-contained page for a browser."""
+"""Scores of tokens, and how they are looked at: aligned text for a terminal, a self-contained page for a browser."""
 
 import os
+import sys
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from empathy_geometry.steering.monitoring import TokenScores
+import numpy as np
+
+from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
+from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.table import Table
+from empathy_geometry.foundation.terminal import printable
+
+Reading = Literal["unsteered", "steered"]
 
 # Blue and orange stay apart in every common colour blindness.
 _BELOW, _ABOVE = (33, 102, 172), (217, 119, 6)
@@ -29,7 +37,102 @@ rgb(217 119 6/.6))}
 """
 
 
-def as_terminal(scores: "TokenScores", *, colour: bool) -> str:
+@dataclass(frozen=True, eq=False)
+class TokenScores(Result):
+    """A score for each token of each text.
+
+    Prints as aligned tokens and scores (in colour on a terminal), and shows as HTML in a notebook.
+
+    Attributes:
+        tokens: What each token adds to the text, [n_texts][n_tokens]; "" before the end of a character that takes
+            several tokens.
+        scores: Score at each token, [n_texts][n_tokens].
+        counted: Which scores mean something, [n_texts][n_tokens]: not outlier tokens (the first position, whose stream
+            is an attention sink of huge norm whatever the text is, and others of outlying norm, see
+            `activations.outlier_tokens`), and not special tokens. The others are shown without colour.
+        spans: (start, stop) of what was written or counts as the response, in tokens.
+        scorer: What scored.
+        units: Unit of the scores.
+        centre: Score that is neither class: the midpoint of the classes where known, 0 for probes, else the median.
+        layer: Where the stream was read.
+        reading: "steered": the stream was read under a `SteeringHook`; "unsteered": by the model as it is.
+        note: What to know before the scores are taken as evidence, or "".
+    """
+
+    tokens: tuple[tuple[str, ...], ...]
+    scores: tuple[FloatArray, ...]
+    counted: tuple[BoolArray, ...]
+    spans: tuple[tuple[int, int], ...]
+    scorer: str
+    units: str
+    centre: float
+    layer: Layer
+    reading: Reading
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def means(self) -> FloatArray:
+        """Mean of the counted scores in each text's span, [n_texts]; NaN where none counts."""
+        found = np.full(len(self), np.nan)
+        for i, (start, stop) in enumerate(self.spans):
+            inside = self.scores[i][start:stop][self.counted[i][start:stop]]
+            if inside.size:
+                found[i] = inside.mean()
+        return found
+
+    @property
+    def reach(self) -> float:
+        """Distance from the centre at which colours are full: 98 % of counted scores lie within."""
+        away = np.concatenate([np.abs(s[c] - self.centre) for s, c in zip(self.scores, self.counted, strict=True)])
+        return float(np.quantile(away, 0.98)) or 1.0 if away.size else 1.0
+
+    def json_content(self) -> dict[str, Any]:
+        """Every field and the mean of each text."""
+        return super().json_content() | {"means": self.means}
+
+    def tables(self) -> tuple[Table, ...]:
+        """One row for each text; `print` and notebooks show the texts themselves, coloured."""
+        rows = [
+            {"text": i, "mean score": float(mean), "tokens": len(row), "in span": stop - start}
+            for i, (mean, row, (start, stop)) in enumerate(zip(self.means, self.tokens, self.spans, strict=True))
+        ]
+        title = f"{len(self)} texts by {self.scorer}, layer {self.layer}, {self.units}"
+        return (Table.of(title, rows, notes=[self.note] if self.note else []),)
+
+    def to_frame(self) -> Any:
+        """One row per token, as a pandas DataFrame (pandas must be installed)."""
+        import pandas as pd
+
+        rows = [
+            {
+                "text": i,
+                "position": t,
+                "token": token,
+                "score": float(self.scores[i][t]),
+                "counted": bool(self.counted[i][t]),
+                "in_span": self.spans[i][0] <= t < self.spans[i][1],
+            }
+            for i, tokens in enumerate(self.tokens)
+            for t, token in enumerate(tokens)
+        ]
+        return pd.DataFrame(rows)
+
+    def to_html(self) -> str:
+        """A whole page, with its style inside: no network, no script, for light and dark."""
+        return as_html(self, page=True)
+
+    def _repr_html_(self) -> str:
+        return as_html(self, page=False)
+
+    @printable
+    def __str__(self) -> str:
+        return as_terminal(self, colour=sys.stdout.isatty())
+
+
+def as_terminal(scores: TokenScores, *, colour: bool) -> str:
     """Tokens over their scores, wrapped; colour only where asked for and NO_COLOR is not set."""
     colour = colour and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     lines = [_headline(scores)]
@@ -53,7 +156,7 @@ def as_terminal(scores: "TokenScores", *, colour: bool) -> str:
     return "\n".join(lines)
 
 
-def as_html(scores: "TokenScores", *, page: bool) -> str:
+def as_html(scores: TokenScores, *, page: bool) -> str:
     """The texts with coloured tokens, a legend, and each score as a tooltip; every text escaped."""
     low, high = scores.centre - scores.reach, scores.centre + scores.reach
     legend = (
@@ -77,11 +180,11 @@ def as_html(scores: "TokenScores", *, page: bool) -> str:
     )
 
 
-def _headline(scores: "TokenScores") -> str:
+def _headline(scores: TokenScores) -> str:
     return f"{scores.scorer}, {scores.units}, layer {scores.layer}, {scores.reading} reading"
 
 
-def _spans(scores: "TokenScores", i: int) -> Iterator[str]:
+def _spans(scores: TokenScores, i: int) -> Iterator[str]:
     start, stop = scores.spans[i]
     waiting: list[str] = []
     for t, token in enumerate(scores.tokens[i]):
@@ -104,7 +207,7 @@ def _spans(scores: "TokenScores", i: int) -> Iterator[str]:
         waiting = []
 
 
-def _painted(shown: str, scores: "TokenScores", i: int, t: int) -> str:
+def _painted(shown: str, scores: TokenScores, i: int, t: int) -> str:
     if not scores.counted[i][t]:
         return f"\x1b[2m{shown}\x1b[0m"
     away = max(-1.0, min(1.0, (float(scores.scores[i][t]) - scores.centre) / scores.reach))
