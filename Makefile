@@ -26,6 +26,10 @@ demo: $(VENV)/ready  ## measure the empathy bandwidth of the embedded model into
 test: $(VENV)/ready  ## run the tests (units on tiny models, a few on the embedded one)
 	$(BIN)/python -m pytest
 
+.PHONY: test-shapes
+test-shapes: $(VENV)/ready  ## run the tests with every annotation compared with what is passed, shapes included
+	$(BIN)/python -m pytest --jaxtyping-packages="empathy_geometry,beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+
 lint: $(VENV)/ready  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

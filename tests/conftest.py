@@ -77,20 +77,33 @@ def embedded_hooked() -> Any:
     return eg.load_model(hooked_transformer=True)
 
 
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Annotations are not compared with what is given, see `make test-shapes`."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture
+def annotations_unchecked() -> Iterator[None]:
+    """For a test that gives something wrong on purpose, but outside `pytest.raises`."""
+    with _unchecked():
+        yield
+
+
 _raises = pytest.raises
 
 
 @contextmanager
 def _raises_unchecked(*args: Any, **kwargs: Any) -> Iterator[Any]:
-    before = jaxtyping.config.jaxtyping_disable
-    with _raises(*args, **kwargs) as found:
-        jaxtyping.config.update("jaxtyping_disable", True)
-        try:
-            yield found
-        finally:
-            jaxtyping.config.update("jaxtyping_disable", before)
+    with _raises(*args, **kwargs) as found, _unchecked():
+        yield found
 
 
 # What is given in `pytest.raises` is wrong on purpose, and such a test is about what the library itself says: there,
-# the annotations that a test run checks (see pyproject.toml) are left alone.
+# the annotations that `make test-shapes` compares are left alone.
 pytest.raises = _raises_unchecked  # type: ignore[assignment]

@@ -150,6 +150,7 @@ def test_concat_is_the_extraction_of_all(tiny_llama) -> None:
     assert len(Activations.concat([replace(parts[0], token_embeddings=None), parts[1]])) == 4
 
 
+@pytest.mark.usefixtures("annotations_unchecked")  # fields that do not fit each other
 def test_parts_that_were_read_otherwise_are_named(tiny_llama) -> None:
     part = eg.extract_activations(tiny_llama, TEXTS, layers=[1], position="mean", progress=False)
     other = replace(part.provenance, model={**part.provenance.model, "n_layers": 99})

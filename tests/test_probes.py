@@ -14,6 +14,7 @@ from empathy_geometry.geometry.probes import PROBE_KINDS
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("annotations_unchecked")
 @parametrize_with_checks([eg.Probe(kind) for kind in PROBE_KINDS])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)

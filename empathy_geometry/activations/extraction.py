@@ -17,7 +17,7 @@ from empathy_geometry.activations.prefix_cache import HOOKED, has_hooks, sharing
 from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.activations.store_writer import DTYPES
 from empathy_geometry.activations.token_table import TokenTable
-from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._types import Layer, Layers
 from empathy_geometry.foundation._validation import as_layers, check_choice, whole_number
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.chat_template import written_day
@@ -32,7 +32,7 @@ def extract_activations(
     model: HookedModel,
     texts: LabeledTexts,
     *,
-    layers: Literal["all"] | Layer | Sequence[Layer] = ...,
+    layers: Literal["all"] | Layers = ...,
     position: Position = ...,
     outlier_tokens: OutlierTokens = ...,
     site: Site = ...,
@@ -52,7 +52,7 @@ def extract_activations(
     model: HookedModel,
     texts: LabeledTexts,
     *,
-    layers: Literal["all"] | Layer | Sequence[Layer] = ...,
+    layers: Literal["all"] | Layers = ...,
     position: Position = ...,
     outlier_tokens: OutlierTokens = ...,
     site: Site = ...,
@@ -71,7 +71,7 @@ def extract_activations(
     model: HookedModel,
     texts: LabeledTexts,
     *,
-    layers: Literal["all"] | Layer | Sequence[Layer] = "all",
+    layers: Literal["all"] | Layers = "all",
     position: Position = "last",
     outlier_tokens: OutlierTokens = "leave_out",
     site: Site = "resid_post",
@@ -267,7 +267,7 @@ def _depth(name: str) -> int:
     return int(name.split(".")[1])
 
 
-def _layers(model: HookedModel, layers: Literal["all"] | Layer | Sequence[Layer]) -> tuple[Layer, ...]:
+def _layers(model: HookedModel, layers: Literal["all"] | Layers) -> tuple[Layer, ...]:
     if isinstance(layers, str) and layers == "all":
         return tuple(range(int(model.cfg.n_layers)))
     return as_layers(layers)

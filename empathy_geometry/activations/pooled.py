@@ -21,7 +21,7 @@ from empathy_geometry.activations.given_streams import (
 from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.activations.real_tokens import UNSAID, Unsaid, real_tokens
-from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer, NamesLike, StrArray
+from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer, Layers, NameField, NamesLike, StrArray
 from empathy_geometry.foundation._validation import as_layer, as_layers, as_names
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.provenance import Provenance
@@ -59,8 +59,8 @@ class Activations:
 
     values: Float[Tensor, "n *pos layer d_model"]
     layers: tuple[Layer, ...]
-    labels: StrArray
-    groups: StrArray
+    labels: NameField
+    groups: NameField
     position: str = "last"
     site: str = "resid_post"
     texts: LabeledTexts | None = None
@@ -214,7 +214,7 @@ class Activations:
         labels: LabelsLike,
         groups: LabelsLike,
         *,
-        layers: Literal["all"] | Layer | Sequence[Layer] = "all",
+        layers: Literal["all"] | Layers = "all",
         position: Position = "last",
         outlier_tokens: OutlierTokens = "leave_out",
         site: str = "resid_post",
@@ -275,7 +275,7 @@ class Activations:
         labels: LabelsLike,
         groups: LabelsLike,
         *,
-        layers: Literal["all"] | Layer | Sequence[Layer] = "all",
+        layers: Literal["all"] | Layers = "all",
         position: Position = "last",
         outlier_tokens: OutlierTokens = "leave_out",
         attention_mask: ArrayLike | Unsaid | None = UNSAID,
@@ -328,7 +328,7 @@ class Activations:
         labels: LabelsLike,
         groups: LabelsLike,
         *,
-        layers: Layer | Sequence[Layer] | None = None,
+        layers: Layers | None = None,
         position: Position = "given",
         outlier_tokens: OutlierTokens = "leave_out",
         site: str = "resid_post",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,7 +12,10 @@ from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.foundation._validation import whole_number
 from empathy_geometry.models.tokens import TokenizedText
 
-Position: TypeAlias = str | int | Callable[[TokenizedText], int | Sequence[int]]
+if TYPE_CHECKING:
+    Position: TypeAlias = str | int | Callable[[TokenizedText], int | Sequence[int]]
+else:  # integers of numpy and torch are taken, too (`whole_number`), and become int
+    Position = str | SupportsIndex | Callable[[TokenizedText], int | Sequence[int]]
 
 POSITION_NAMES = ("last", "mean", "response_mean", "response_quartiles")
 

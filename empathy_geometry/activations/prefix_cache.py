@@ -86,7 +86,7 @@ def has_hooks(model: HookedModel) -> bool:
 _obstacles: "weakref.WeakKeyDictionary[Any, dict[Hashable, str | None]]" = weakref.WeakKeyDictionary()
 
 
-def sharing_obstacle(model: HookedModel, texts: Sequence[tuple[Int[Tensor, " pos"], int]], name: str) -> str | None:
+def sharing_obstacle(model: HookedModel, texts: Sequence[tuple[Int[Tensor, "_"], int]], name: str) -> str | None:
     """Why the model cannot run a prefix once and its continuations after, or None if it can.
 
     It is tried: a text is cut at two places, so that prefixes are padded on the left and continuations on the right,

@@ -84,7 +84,7 @@ class Preparation:
     readout_layers: tuple[int, ...]
     targets: tuple[Target, ...]
     split: ScenarioSplit
-    nulls: Mapping[str, Float[Tensor, "n d_model"]]
+    nulls: Mapping[str, Float[Tensor, "_ d_model"]]
     notes: tuple[str, ...]
     units: Units
 

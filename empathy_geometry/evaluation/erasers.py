@@ -8,11 +8,11 @@ from concept_erasure import LeaceFitter
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from empathy_geometry.evaluation.fold_scores import decision_values
-from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation.whitening import shrinkage_of
 
 
-def leace(train: FloatArray, concept: FloatArray) -> "LinearEraser":
+def leace(train: FloatArray, concept: FloatArray | IntArray) -> "LinearEraser":
     """LEACE fitted to training rows, in the span of those rows (an exact reduction where d_model exceeds n).
 
     The concept's covariance with the rows is removed by the least change of the rows; every linear probe fitted to the

@@ -1,5 +1,6 @@
 """Which rearrangements of the labels leave the null hypothesis as it is: within scenarios, between them, or both."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -118,7 +119,7 @@ def label_permutations(y: LabelsLike, *, groups: LabelsLike | None, scheme: Sche
     return found
 
 
-def _by_size(members: list[IntArray]) -> list[IntArray]:
+def _by_size(members: Sequence[IntArray]) -> list[IntArray]:
     sizes = sorted({len(rows) for rows in members})
     return [np.stack([rows for rows in members if len(rows) == size]) for size in sizes]
 

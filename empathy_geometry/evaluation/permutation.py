@@ -312,7 +312,8 @@ def _fewest_in_training(codes: npt.NDArray[np.int16], folds: Sequence[Fold], n_c
     inside = np.zeros((codes.shape[1], len(folds)), dtype=np.float32)
     for k, fold in enumerate(folds):
         inside[fold.train, k] = 1
-    fewest: IntArray = np.min([(codes == c).astype(np.float32) @ inside for c in range(n_classes)], axis=(0, 2))
+    counts = [(codes == c).astype(np.float32) @ inside for c in range(n_classes)]  # whole numbers: BLAS has no others
+    fewest: IntArray = np.min(counts, axis=(0, 2)).astype(np.int64)
     return fewest
 
 

@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, SupportsIndex, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -177,7 +177,8 @@ def _array(inner: tuple[Any, ...], content: Any, name: str) -> np.ndarray:
         return np.asarray(_refuse(name, "a list", content))
     scalar: Any = next((get_args(i)[0] for i in inner if get_origin(i) is np.dtype), None)
     # Annotations name abstract kinds of which no array is.
-    scalar = {np.generic: None, np.character: np.str_}.get(scalar, scalar if isinstance(scalar, type) else None)
+    kinds = {np.generic: None, np.character: np.str_, np.integer: np.int64}
+    scalar = kinds.get(scalar, scalar if isinstance(scalar, type) else None)
     try:
         if scalar is not None and issubclass(scalar, np.floating):
             return np.asarray(_floats(content, name), dtype=scalar)
@@ -214,7 +215,7 @@ def _plain(kind: Any, content: Any, name: str) -> Any:
         if isinstance(content, int | float) and not isinstance(content, bool):
             return float(content)
         return _refuse(name, "a number", content)
-    if kind is int:
+    if kind is int or kind is SupportsIndex:  # `Layer` takes what numpy counts with
         whole = isinstance(content, int) and not isinstance(content, bool)
         return content if whole else _refuse(name, "a whole number", content)
     if kind in (str, bool):

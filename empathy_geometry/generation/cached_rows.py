@@ -127,8 +127,11 @@ class CachedRows:
 
     def read(
         self, ids: Int[Tensor, "row new"], mask: Bool[Tensor, "row new"], *, logits: Literal["last", "all"] | int
-    ) -> Float[Tensor, "row kept vocab"]:
-        """Read new columns, and give the logits of all of them, of the last one, or of so many at the end."""
+    ) -> Float[Tensor, "edited kept vocab"]:
+        """Read new columns, and give the logits of all of them, of the last one, or of so many at the end.
+
+        A hook that edits one row in several ways makes several rows of it.
+        """
         ids, mask = ids.to(self._device), mask.to(self._device)
         before = self.ids.shape[1]
         self.ids, self.mask = torch.cat([self.ids, ids], dim=1), torch.cat([self.mask, mask], dim=1)

@@ -42,7 +42,7 @@ class Reading:
             out, [n]; None without one.
     """
 
-    nll: tuple[Float[Tensor, "n_new"], ...]
+    nll: tuple[Float[Tensor, "_"], ...]
     projections: Float[Tensor, "n"] | None
 
     @property

@@ -103,7 +103,8 @@ def ungrouped_folds(
     generator = as_generator(seed)
     if activations is None:
         n = 60
-        groups, concept = np.repeat(np.arange(n), 2), np.tile([0, 1], n)
+        groups: IntArray = np.repeat(np.arange(n), 2)
+        concept: IntArray = np.tile([0, 1], n)
         topic = 2.0 * generator.standard_normal((n, 512))
         x = topic[groups] + generator.standard_normal((2 * n, 512))
         x[:, 0] += 3 * concept

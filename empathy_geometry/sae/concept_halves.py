@@ -33,7 +33,7 @@ class AgreementData:
 _SMALLEST = 1e-10
 
 
-def captured(directions: FloatArray, basis: FloatArray) -> FloatArray:
+def captured(directions: FloatArray, basis: FloatArray) -> FloatArray | np.float64:
     """Mean squared cosine of the principal angles, ||U'V||_F^2 / min(k, r).
 
     U is an orthonormal basis of the span of k directions, V one of the subspace of rank r. In [0, 1]; directions drawn
@@ -59,7 +59,7 @@ def captured(directions: FloatArray, basis: FloatArray) -> FloatArray:
     # Rows of scale * vectors' * unit are orthonormal and span the directions.
     shared = (np.swapaxes(vectors, -1, -2) @ (unit @ np.swapaxes(basis, -1, -2))) * scale[..., None]
     smaller = np.minimum(kept.sum(axis=-1), basis.shape[-2])
-    total: FloatArray = (shared**2).sum(axis=(-1, -2)) / np.maximum(smaller, 1)
+    total: FloatArray | np.float64 = (shared**2).sum(axis=(-1, -2)) / np.maximum(smaller, 1)
     return total
 
 

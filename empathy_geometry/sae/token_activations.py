@@ -177,7 +177,9 @@ def _read(
     Only rows that are `alike` share a pass.
     """
     parts, massive = [], []
-    for part in batches(np.array([len(chosen.tokenized[r]) for r in rows]), "auto", tokens, alike=alike):
+    for part in batches(
+        np.array([len(chosen.tokenized[r]) for r in rows], dtype=np.int64), "auto", tokens, alike=alike
+    ):
         ids, mask = pad([chosen.tokenized[r].ids for r in rows[part]])
         counted = mask.clone()
         for i, row in enumerate(rows[part]):

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._types import Layer, Layers
 from empathy_geometry.foundation._validation import as_layers, check_choice
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -77,7 +77,7 @@ class SteeringHook:
         *,
         alpha: float | Sequence[float] | Float[Tensor, "batch"] = 1.0,
         operation: Operation = "add",
-        layers: Layer | Sequence[Layer] | None = None,
+        layers: Layers | None = None,
         positions: Positions = "all",
         units: Units | None = None,
         target: float | Sequence[float] | Float[Tensor, "rank"] | Literal["positive", "negative"] | None = None,
@@ -272,7 +272,7 @@ def _check_alpha(alpha: float | Sequence[float] | Tensor) -> Tensor:
     return values
 
 
-def _resolve_layers(direction: object, layers: Layer | Sequence[Layer] | None) -> tuple[Layer, ...]:
+def _resolve_layers(direction: object, layers: Layers | None) -> tuple[Layer, ...]:
     if layers is None:
         own = getattr(direction, "layer", None)
         if own is None:

@@ -93,7 +93,7 @@ def token_scores(
     scores: list[FloatArray] = [np.empty(0)] * len(rows)
     ordinary: list[BoolArray] = [np.empty(0, dtype=bool)] * len(rows)
     order = np.argsort([-len(row) for row in rows], kind="stable")
-    widths = np.array([len(rows[i]) for i in order])
+    widths = np.array([len(rows[i]) for i in order], dtype=np.int64)
     alike = BehaviourLengths.of(model).alike_rows(widths)
     for run in batches(widths, batch_size, _TOKENS_A_PASS, alike=alike):
         batch = order[run]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
+from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Layers
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.generation.continuations import (
@@ -148,7 +148,7 @@ def steering_sweep(
     units: Units | None = None,
     operation: Operation = "add",
     target: float | None = None,
-    layers: Layer | Sequence[Layer] | None = None,
+    layers: Layers | None = None,
     positions: Positions = "all",
     max_new_tokens: int = 32,
     chat: bool = True,
