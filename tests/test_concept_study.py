@@ -1,5 +1,6 @@
 """Any classes through the study: planted truth of two and of four, a user's JSONL, and no word of empathy."""
 
+import inspect
 import json
 
 import numpy as np
@@ -160,3 +161,12 @@ def test_chance_is_the_share_of_the_largest_class():
     found = eg.concept_study(tiny_bridge("llama", seed=3), texts + again, sections=["classification"], layer=0, **QUICK)
     assert found.finding("accuracy two-way").null == "chance 0.667"
     assert "0.667, the share of the largest class" in found.finding("accuracy two-way").rule
+
+
+def test_the_study_of_any_concept_takes_what_that_of_empathy_takes_but_for_its_further_sets():
+    own, whole = (inspect.signature(study).parameters for study in (eg.concept_study, eg.tripartite))
+    assert set(whole) - set(own) == {"valence_stripped", "non_empathy", "emotion", "matched"}
+    shared = [name for name in own if name != "texts"]  # which only the study of empathy has packaged
+    assert {name: (own[name].kind, own[name].default) for name in shared} == {
+        name: (whole[name].kind, whole[name].default) for name in shared
+    }

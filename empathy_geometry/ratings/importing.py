@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.foundation.checked_json import parse_json
 from empathy_geometry.foundation.csv_cells import cell_text
 from empathy_geometry.foundation.names import as_name, is_missing
 from empathy_geometry.ratings.items import Key
 from empathy_geometry.ratings.ratings import Ratings
+from empathy_geometry.ratings.tables import rating_matrix
 from empathy_geometry.texts.file_contents import read_text, set_name
 
 FORMAT = "empathy_geometry.ratings/1"
@@ -37,7 +39,8 @@ def import_ratings(
         raise ValueError("paths is empty; give at least one file of ratings")
     known = Key.load(key)
     index = {item.id: i for i, item in enumerate(known.items)}
-    found: dict[str, dict[int, float]] = {}
+    rated: list[tuple[str, str, str, float]] = []
+    heard: dict[str, None] = {}
     comments: dict[str, dict[int, str]] = {}
     for path in files:
         for where, sheet, rater, item, given, comment in _rows(path):
@@ -45,18 +48,14 @@ def import_ratings(
                 raise ValueError(f"{where}: belongs to sheet {sheet!r}, the key to {known.sheet!r}; wrong key or file?")
             if item not in index:
                 raise ValueError(f"{where}: item {item!r} is not in the key")
-            mine = found.setdefault(rater, {})
+            heard[rater] = None
             if comment:
                 comments.setdefault(rater, {})[index[item]] = comment
             if not given:
                 continue
-            if index[item] in mine:
-                raise ValueError(f"{where}: rater {rater!r} rates item {item!r} a second time")
-            mine[index[item]] = _rating(given, known.scale, where)
-    values = np.full((len(found), len(known.items)), np.nan)
-    for r, rater in enumerate(found):
-        for i, rating in found[rater].items():
-            values[r, i] = rating
+            rated.append((where, rater, item, _rating(given, known.scale, where)))
+    raters, values = _with_silent(rating_matrix(rated, index), list(heard), len(index))
+    for r, rater in enumerate(raters):
         missing = [known.items[i].id for i in np.flatnonzero(np.isnan(values[r]))]
         if missing and not allow_missing:
             raise ValueError(
@@ -65,8 +64,17 @@ def import_ratings(
             )
     if np.isnan(values).all():
         raise ValueError(f"there is no rating in {', '.join(map(str, files))}")
-    said = tuple(tuple(comments.get(rater, {}).get(i, "") for i in range(len(known.items))) for rater in found)
-    return Ratings(known, tuple(found), values, said)
+    said = tuple(tuple(comments.get(rater, {}).get(i, "") for i in range(len(known.items))) for rater in raters)
+    return Ratings(known, raters, values, said)
+
+
+def _with_silent(
+    found: tuple[tuple[str, ...], FloatArray], heard: Sequence[str], n_items: int
+) -> tuple[tuple[str, ...], FloatArray]:
+    """The matrix with an empty row for each rater who sent a file and rated nothing, in the order of the files."""
+    rows = dict(zip(*found, strict=True))
+    silent = np.full(n_items, np.nan)
+    return tuple(heard), np.array([rows.get(rater, silent) for rater in heard]).reshape(len(heard), n_items)
 
 
 def _rows(path: Path) -> list[tuple[str, str, str, str, str, str]]:

@@ -1,6 +1,6 @@
 """Ratings of the same texts by one or several people: do they agree, and do they follow the geometry?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -8,12 +8,14 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from empathy_geometry.evaluation.bootstrap import cluster_bootstrap
+from empathy_geometry.evaluation.rank_correlation import spearman
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation._validation import as_groups, check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.ratings.items import Key
+from empathy_geometry.ratings.tables import interval_alpha, key_and_matrix
 
 Measurement = Literal["nominal", "ordinal", "interval"]
 MEASUREMENTS: tuple[Measurement, ...] = ("nominal", "ordinal", "interval")
@@ -36,8 +38,122 @@ class Ratings(Result):
     values: FloatArray
     comments: tuple[tuple[str, ...], ...] = ()
 
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        *,
+        item: str,
+        rater: str,
+        score: str,
+        group: str | None = None,
+        text: str | None = None,
+        question: str = "rating",
+    ) -> "Ratings":
+        """Ratings that anybody collected, one in each row of a table.
+
+        Args:
+            table: A DataFrame, or the path of a CSV file with a header.
+            item: Column that names what was rated.
+            rater: Column that names who rated.
+            score: Column of the rating, any number; rows without one are left out.
+            group: Column of the prompt or scenario that items belong to; None takes items as independent.
+            text: Column of the text itself, if it is there.
+            question: What was asked.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            TypeError: neither a frame nor a path.
+            ValueError: a column is missing, a rating is no number, an item is rated twice by one rater, or is in two
+                groups; names the row.
+
+        Example:
+            >>> import pandas as pd
+            >>> frame = pd.DataFrame({"post": ["a", "a", "b", "b"], "who": ["x", "y"] * 2, "warm": [1, 2, 5, 4]})
+            >>> Ratings.from_table(frame, item="post", rater="who", score="warm").means.tolist()
+            [1.5, 4.5]
+        """
+        key, raters, values = key_and_matrix(
+            table, item=item, rater=rater, score=score, group=group, text=text, question=question
+        )
+        return cls(key, raters, values)
+
     def __len__(self) -> int:
         return len(self.key.items)
+
+    def ceiling(
+        self, *, over: Units = "prompts", level: float = 0.95, n_resamples: int = 1000, seed: int = 0
+    ) -> Estimate:
+        """The correlation that a perfect score could reach with the mean ratings, given how raters agree.
+
+        The root of the reliability of the mean: k a / (1 + (k - 1) a) with Krippendorff's interval alpha a, the
+        reliability of one rater, and k the harmonic mean of the raters per item. It is exact for Pearson's correlation
+        and near it for Spearman's. Where everybody rated everything, differences between raters in how high they rate
+        move no item's mean past another's and are taken out first. 0 where raters agree no better than by chance.
+
+        Args:
+            over: As in `agreement`.
+            level: Coverage of the interval.
+            n_resamples: Bootstrap resamples.
+            seed: Of the bootstrap.
+
+        Raises:
+            ValueError: no text has two ratings, all ratings are the same, or there are too few prompts to resample.
+
+        Source: Spearman (1910) and Brown (1910), British Journal of Psychology 3; Lord & Novick (1968), ch. 3.
+        """
+        check_choice(over, "over", ("prompts", "items"))
+        whole = not np.isnan(self.values).any()
+        centred = self.values - (self.values.mean(axis=1, keepdims=True) if whole else 0.0)
+        twice = (~np.isnan(centred)).sum(axis=0) >= 2
+        if not twice.any() or np.nanmax(centred[:, twice]) == np.nanmin(centred[:, twice]):
+            raise ValueError("the ceiling is not defined: no text has two ratings, or all ratings are the same")
+        given = centred[:, twice]
+        groups = (
+            np.array([item.group for item in self.key.items])[twice] if over == "prompts" else np.arange(twice.sum())
+        )
+        single = cluster_bootstrap(
+            lambda rows: interval_alpha(given[:, rows]),
+            groups=groups,
+            n_resamples=n_resamples,
+            level=level,
+            seed=seed,
+            progress=False,
+        ).estimate
+        counts = (~np.isnan(self.values)).sum(axis=0)
+        k = float(1 / np.mean(1 / counts[counts > 0]))
+
+        def reach(a: float | None) -> float | None:
+            return None if a is None else float(np.sqrt(max(k * max(a, 0.0) / (1 + (k - 1) * max(a, 0.0)), 0.0)))
+
+        value = reach(single.value)
+        assert value is not None
+        method = f"root of the reliability of the mean of {k:.3g} raters (Spearman-Brown)"
+        return replace(single, value=value, low=reach(single.low), high=reach(single.high), method=method)
+
+    def follows(self, scores: Mapping[str, float] | Sequence[float] | FloatArray, *, level: float = 0.95) -> Estimate:
+        """Spearman correlation of the mean ratings with scores of the same items, clustered by prompt.
+
+        Args:
+            scores: Of a frozen direction or probe that saw none of these ratings: by item, or one for each item in the
+                order of `key.items`.
+            level: Coverage of the interval.
+
+        Raises:
+            ValueError: an item without a score, or scores or ratings that do not vary.
+        """
+        if isinstance(scores, Mapping):
+            if missing := [item.id for item in self.key.items if item.id not in scores]:
+                raise ValueError(f"scores lack {len(missing)} of {len(self)} items, first {missing[0]!r}")
+            given = np.array([float(scores[item.id]) for item in self.key.items])
+        else:
+            given = np.asarray(scores, dtype=np.float64)
+        if given.shape != (len(self),):
+            raise ValueError(f"scores must have one number for each of {len(self)} items, got shape {given.shape}")
+        means = self.means
+        rated = ~np.isnan(means)
+        groups = np.array([item.group for item in self.key.items])[rated]
+        return spearman(given[rated], means[rated], groups=groups, level=level)
 
     @property
     def means(self) -> FloatArray:
@@ -166,7 +282,10 @@ class Ratings(Result):
                 {
                     "item": item.id,
                     "group": item.group,
-                    "ratings": {rater: None if np.isnan(v) else int(v) for rater, v in given.items()},
+                    "ratings": {
+                        rater: None if np.isnan(v) else int(v) if float(v).is_integer() else float(v)
+                        for rater, v in given.items()
+                    },
                     "labels": [s.label for s in item.sources],
                     "measures": item.measures,
                 }
