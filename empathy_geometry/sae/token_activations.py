@@ -1,5 +1,6 @@
 """Activations token by token, for training a sparse autoencoder: extracted in shards, resumable."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -25,7 +26,7 @@ from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.hooked_model import HookedModel, Site, hook_name
 from empathy_geometry.models.identity import identity_differences, model_identity, tokenizer_sha256
 from empathy_geometry.models.loading import check_model
-from empathy_geometry.models.tokens import pad
+from empathy_geometry.models.tokens import ControlReading, pad
 from empathy_geometry.sae.training_texts import TrainingTexts, training_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -88,6 +89,8 @@ def token_activations(
     site: Site = "resid_post",
     n_tokens: int | None = None,
     chat_template: bool = False,
+    date: str | datetime.date | None = None,
+    control_tokens: ControlReading = "text",
     folder: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -105,6 +108,8 @@ def token_activations(
         site: Hook point of the block.
         n_tokens: At most about so many, in whole texts drawn at random; None takes all.
         chat_template: Write the texts as the model's chat template does.
+        date: The day that a chat template writes, as in `extract_activations`.
+        control_tokens: As in `extract_activations`.
         folder: Where finished shards are kept: called again after a kill, it goes on from there.
         seed: Of the drawing.
         progress: Show a bar (never when the output is not a terminal).
@@ -117,7 +122,15 @@ def token_activations(
     """
     check_model(model)
     name = hook_name(model, layer, site)
-    chosen = training_texts(model, texts, n_tokens=n_tokens, chat_template=chat_template, seed=seed)
+    chosen = training_texts(
+        model,
+        texts,
+        n_tokens=n_tokens,
+        chat_template=chat_template,
+        date=date,
+        control_tokens=control_tokens,
+        seed=seed,
+    )
     identity = model_identity(model, edits=True)
     run = _run_identity(model, identity, chosen, name)
     lengths = np.array([len(t) for t in chosen.tokenized])

@@ -1,5 +1,6 @@
 """Training a sparse autoencoder on a model's activations, token by token."""
 
+import datetime
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.checked_json import content_sha256
 from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.models.hooked_model import HookedModel, Site
+from empathy_geometry.models.tokens import ControlReading
 from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder, hook_of_place
 from empathy_geometry.sae.features import reconstruction
 from empathy_geometry.sae.lens import sae_lens
@@ -43,6 +45,8 @@ def train_sae(
     l1_coefficient: float = 1.0,
     n_tokens: int | None = None,
     chat_template: bool = False,
+    date: str | datetime.date | None = None,
+    control_tokens: ControlReading = "text",
     n_steps: int = 2000,
     batch_size: int = 256,
     learning_rate: float = 1e-3,
@@ -67,6 +71,8 @@ def train_sae(
         l1_coefficient: Weight of the penalty of "standard".
         n_tokens: Train on at most about so many different tokens; None takes all that the texts have.
         chat_template: Write the texts as the model's chat template does.
+        date: The day that a chat template writes, as in `extract_activations`.
+        control_tokens: As in `extract_activations`.
         n_steps: Optimiser steps. 2,000 of 256 tokens with 2,304 features take about two minutes on two cores.
         batch_size: Tokens a step.
         learning_rate: Of Adam.
@@ -95,6 +101,8 @@ def train_sae(
         site=site,
         n_tokens=n_tokens,
         chat_template=chat_template,
+        date=date,
+        control_tokens=control_tokens,
         folder=None if folder is None else Path(folder) / "tokens",
         seed=seed,
         progress=progress,

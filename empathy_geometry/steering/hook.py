@@ -1,6 +1,7 @@
 """Steering: an edit of the residual stream while the model runs, undone when the `with` block ends."""
 
 import copy
+import datetime
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from empathy_geometry.models.hooked_model import HookedModel, hook_names
 from empathy_geometry.models.identity import identity_differences, model_identity
 from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import is_view, prepare_view
-from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.models.tokens import ControlReading, tokenize
 from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.steering.token_tracking import Positions, Span, TokenTracker, check_positions, check_spans
 from empathy_geometry.steering.units import Units, unit_scale, units_of
@@ -244,19 +245,29 @@ class SteeringHook:
             check_spans(spans, lengths.tolist())
 
 
-def response_spans(model: HookedModel, texts: LabeledTexts, *, chat_template: bool = False) -> list[Span]:
+def response_spans(
+    model: HookedModel,
+    texts: LabeledTexts,
+    *,
+    chat_template: bool = False,
+    date: str | datetime.date | None = None,
+    control_tokens: ControlReading = "text",
+) -> list[Span]:
     """Where the response of each text lies, in tokens, for `SteeringHook(..., positions="response")`.
 
     Args:
         model: Whose tokenizer and conventions to use.
         texts: Texts with prompts; without prompts the whole text (BOS left out) is the response.
-        chat_template: As in `extract_activations`.
+        chat_template: As in `extract_activations`, and so the others.
+        date: The day that a chat template writes.
+        control_tokens: How control tokens inside a text are read.
 
     Example:
         >>> with hook.attached(model, responses=response_spans(model, texts)):  # doctest: +SKIP
         ...     model(ids, attention_mask=mask)
     """
-    return [(t.start, t.stop) for t in tokenize(model, texts, chat_template=chat_template)]
+    read = tokenize(model, texts, chat_template=chat_template, date=date, control_tokens=control_tokens)
+    return [(t.start, t.stop) for t in read]
 
 
 def _site(direction: object) -> Any:

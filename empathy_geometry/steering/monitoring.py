@@ -1,5 +1,6 @@
 """A concept token by token: where in a text, or in what the model writes while it is steered, it shows."""
 
+import datetime
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ def token_scores(
     units: ScoreUnits | None = None,
     positive: object = None,
     chat_template: bool = False,
+    date: str | datetime.date | None = None,
     control_tokens: ControlReading = "text",
     batch_size: int | Literal["auto"] = "auto",
 ) -> TokenScores:
@@ -71,6 +73,7 @@ def token_scores(
             "class_gap" where the direction has one, as in `SteeringHook`, else "raw".
         positive: With a probe of more than two classes, whose score to take.
         chat_template: As in `extract_activations`; not for `Continuations`, whose prompts have it already.
+        date: The day that a chat template writes.
         control_tokens: As in `extract_activations`.
         batch_size: Texts a pass.
 
@@ -85,7 +88,7 @@ def token_scores(
     check_model(model)
     read = _Scorer.of(scorer, layer, site, units, positive)
     read.check_fits(model)
-    rows, spans = _rows(model, texts, chat_template, control_tokens)
+    rows, spans = _rows(model, texts, chat_template, date, control_tokens)
     if hook is not None:
         hook.check_fits(model)
     name = hook_name(model, read.layer, read.site)
@@ -221,6 +224,7 @@ def _rows(
     model: HookedModel,
     texts: LabeledTexts | Sequence[str] | Continuations,
     chat_template: bool,
+    date: str | datetime.date | None,
     control_tokens: ControlReading,
 ) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
     """Token ids of each text and where its response lies."""
@@ -231,7 +235,7 @@ def _rows(
             raise ValueError("the prompts of Continuations are as the model read them; leave chat_template=False")
         rows = [(*p, *n) for p, n in zip(texts.prompt_ids, texts.new_ids, strict=True)]
         return rows, [(len(p), len(row)) for p, row in zip(texts.prompt_ids, rows, strict=True)]
-    tokenized = tokenize(model, texts, chat_template=chat_template, control_tokens=control_tokens)
+    tokenized = tokenize(model, texts, chat_template=chat_template, date=date, control_tokens=control_tokens)
     return [t.ids for t in tokenized], [(t.start, t.stop) for t in tokenized]
 
 

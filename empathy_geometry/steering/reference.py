@@ -1,5 +1,6 @@
 """What a model writes and expects without steering: made once, shared by every sweep over the same prompts."""
 
+import datetime
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,11 @@ from empathy_geometry.generation.decoding import decode
 from empathy_geometry.generation.likelihood import read_streams
 from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
+from empathy_geometry.models.chat_template import template_day
 from empathy_geometry.models.hooked_model import HookedModel, model_device
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
-from empathy_geometry.models.tokens import tokenize
+from empathy_geometry.models.tokens import ControlReading, tokenize
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.hook import SteeringHook
 
@@ -104,7 +106,7 @@ class UnsteeredReference:
     Attributes:
         prompts: The prompts.
         written: What the model writes after them.
-        settings: max_new_tokens, chat, temperature and neutral_texts, which a sweep must share.
+        settings: max_new_tokens, chat, temperature, neutral_texts, date and control_tokens, which a sweep must share.
         draws: What decides sampled tokens, [n_prompts, max_new_tokens], so that steered and unsteered texts differ by
             the steering only; None for greedy decoding.
         neutral: Neutral texts with the unsteered predictions; None without such texts.
@@ -145,6 +147,8 @@ def unsteered_reference(
     *,
     max_new_tokens: int = 32,
     chat: bool = True,
+    date: str | datetime.date | None = None,
+    control_tokens: ControlReading = "text",
     temperature: float = 0.0,
     seed: int = 0,
     neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
@@ -156,6 +160,8 @@ def unsteered_reference(
         prompts: As in `steering_sweep`, and so are the others.
         max_new_tokens: Length of the continuations.
         chat: Wrap prompts in the tokenizer's chat template, where it has one.
+        date: The day that a chat template writes, as in `generate`.
+        control_tokens: As in `generate`.
         temperature: 0 is greedy.
         seed: Seed of the sampling.
         neutral_texts: Fixed texts on which the change of next-token distributions is measured.
@@ -167,25 +173,36 @@ def unsteered_reference(
         >>> reference = unsteered_reference(model, prompts)  # doctest: +SKIP
         >>> sweep = steering_sweep(model, direction, prompts, [1, 2], reference=reference)  # doctest: +SKIP
     """
-    rows = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
+    rows = prompt_tokens(
+        model, prompts, max_new_tokens=max_new_tokens, chat=chat, date=date, control_tokens=control_tokens
+    )
     draws = sampling_draws(temperature, seed, len(rows), max_new_tokens)
     with own_view(model, longest=max(map(len, rows)) + max_new_tokens) as view:
         new = decode(view, rows, max_new_tokens=max_new_tokens, temperature=temperature, draws=draws)
     return UnsteeredReference(
         tuple(prompts),
         continuations(model, rows, new),
-        sweep_settings(max_new_tokens, chat, temperature, neutral_texts),
+        sweep_settings(max_new_tokens, chat, temperature, neutral_texts, date, control_tokens),
         draws,
         NeutralTexts(model, neutral_texts) if len(neutral_texts) else None,
         weakref.ref(model),
     )
 
 
-def sweep_settings(max_new_tokens: int, chat: bool, temperature: float, neutral_texts: Sequence[str]) -> dict[str, Any]:
+def sweep_settings(
+    max_new_tokens: int,
+    chat: bool,
+    temperature: float,
+    neutral_texts: Sequence[str],
+    date: str | datetime.date | None,
+    control_tokens: ControlReading,
+) -> dict[str, Any]:
     """The arguments that a sweep and its reference must share."""
     return {
         "max_new_tokens": max_new_tokens,
         "chat": chat,
         "temperature": temperature,
         "neutral_texts": tuple(neutral_texts),
+        "date": None if date is None else template_day(date),
+        "control_tokens": control_tokens,
     }

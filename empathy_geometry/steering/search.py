@@ -10,6 +10,7 @@ import numpy as np
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.settings import Settings, check_count, check_names
 from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.models.chat_template import template_day
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
@@ -20,7 +21,7 @@ from empathy_geometry.steering.units import UNITS, Units
 COARSE = (0.04, 0.08, 0.16, 0.32, 0.64)
 """First grid, in multiples of the mean residual norm: text survives the first and breaks before the last."""
 
-_SHARED = ("max_new_tokens", "chat", "temperature", "seed", "neutral_texts")
+_SHARED = ("max_new_tokens", "chat", "date", "control_tokens", "temperature", "seed", "neutral_texts")
 
 OPTIONS = (
     "operation",
@@ -28,6 +29,7 @@ OPTIONS = (
     "layers",
     "positions",
     "chat",
+    "control_tokens",
     "temperature",
     "seed",
     "neutral_texts",
@@ -49,6 +51,7 @@ class SearchDesign(Settings):
         n_prompts: Prompts to steer, where a study chooses them.
         max_new_tokens: Length of the steered continuations.
         n_fine: Alphas to add inside each bracket of the coarse grid.
+        date: The day that a chat template writes, as in `generate`.
 
     Raises:
         TypeError: a name that is no setting, or a count that is no whole number.
@@ -64,9 +67,11 @@ class SearchDesign(Settings):
     n_prompts: int = 8
     max_new_tokens: int = 24
     n_fine: int = 3
+    date: str | None = None
 
     def __post_init__(self) -> None:
         check_choice(self.units, "units", UNITS)
+        template_day(self.date)
         if not 0 < self.threshold < 1:
             raise ValueError(f"threshold must lie strictly between 0 and 1, got {self.threshold}")
         for name, least in (("n_prompts", 2), ("max_new_tokens", 1), ("n_fine", 1)):
@@ -103,7 +108,7 @@ def search_sweep(
         ValueError: the direction lacks a scale.
     """
     check_names(options, OPTIONS, "steering_sweep")
-    options = {**options, "max_new_tokens": design.max_new_tokens}
+    options = {**options, "max_new_tokens": design.max_new_tokens, "date": design.date}
     units, threshold = design.units, design.threshold
     if "residual_norm" not in direction.scales:
         raise ValueError("the direction has no scale 'residual_norm'; make it from activations, or call steering_sweep")

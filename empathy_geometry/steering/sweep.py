@@ -1,5 +1,6 @@
 """A whole grid of alpha x prompts as one batch: texts, coherence, damage on neutral text, and the concept read back."""
 
+import datetime
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
+from empathy_geometry.models.tokens import ControlReading
 from empathy_geometry.steering.coherence import CoherencePart, coherence_of
 from empathy_geometry.steering.hook import Operation, SteeringHook
 from empathy_geometry.steering.reference import NEUTRAL_TEXTS as NEUTRAL_TEXTS
@@ -152,6 +154,8 @@ def steering_sweep(
     positions: Positions = "all",
     max_new_tokens: int = 32,
     chat: bool = True,
+    date: str | datetime.date | None = None,
+    control_tokens: ControlReading = "text",
     temperature: float = 0.0,
     seed: int = 0,
     neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
@@ -177,6 +181,8 @@ def steering_sweep(
         positions: As in `SteeringHook`; several spans are one per prompt. Neutral texts are edited at all tokens.
         max_new_tokens: Length of the continuations.
         chat: Wrap prompts in the tokenizer's chat template, where it has one.
+        date: The day that a chat template writes, as in `generate`.
+        control_tokens: As in `generate`.
         temperature: 0 is greedy.
         seed: Seed of the sampling.
         neutral_texts: Fixed texts on which the change of next-token distributions is measured.
@@ -197,12 +203,15 @@ def steering_sweep(
     hook.check_fits(model)
     if hook.positions == "response":
         hook = hook.with_positions("generated")
-    prompt_ids = prompt_tokens(model, prompts, max_new_tokens=max_new_tokens, chat=chat)
+    prompt_ids = prompt_tokens(
+        model, prompts, max_new_tokens=max_new_tokens, chat=chat, date=date, control_tokens=control_tokens
+    )
     n_prompts = len(prompt_ids)
     check_spans(hook.positions, [len(ids) for ids in prompt_ids])
     draws = sampling_draws(temperature, seed, n_prompts, max_new_tokens)
     if reference is not None:
-        reference.check(model, prompts, sweep_settings(max_new_tokens, chat, temperature, neutral_texts))
+        shared = sweep_settings(max_new_tokens, chat, temperature, neutral_texts, date, control_tokens)
+        reference.check(model, prompts, shared)
         draws = reference.draws
     # The rows to write: one block of prompts per alpha, without alpha = 0 where it is known.
     blocks = grid if reference is None else grid[grid != 0]

@@ -262,7 +262,7 @@ def measure_bandwidth(
             ),
         )
     # The unsteered model writes once for all directions.
-    reference = unsteered_reference(model, prompts, max_new_tokens=search.max_new_tokens)
+    reference = unsteered_reference(model, prompts, max_new_tokens=search.max_new_tokens, date=search.date)
     options = {"progress": progress, "reference": reference}
 
     def factors(name: str, read: Activations, up: str, down: str) -> BandwidthFactors:
