@@ -28,11 +28,14 @@ from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.result_file import write_result
 from empathy_geometry.foundation.table import WIDTH
+from empathy_geometry.geometry.regression_probe import RegressionProbe
 from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.reports.study import Study
 from empathy_geometry.sae.training_report import TrainingReport
 from empathy_geometry.studies.depth_profile import DepthProfile, LayerBandwidth
 from empathy_geometry.studies.finding import Finding
+from empathy_geometry.studies.frozen_readings import HumanTruth
+from empathy_geometry.studies.label_meanings import LabelMeanings
 from empathy_geometry.studies.planted_checks import Check
 from empathy_geometry.studies.planted_study import PlantedRun
 from empathy_geometry.studies.tripartite.result import Tripartite
@@ -57,6 +60,7 @@ def _evaluation():
     yield eg.evaluation.erasure(x, y == "b", np.arange(48) % 4 < 2, groups=groups)
     yield description_length(probe, x, y, groups=groups, seed=0)
     yield selectivity(probe, x, y, groups=groups, types=np.arange(48) % 6, n_controls=3, seed=0)
+    yield eg.cross_validate(RegressionProbe(), x, x[:, 0], groups=groups)
     yield NullTest(0.5, 0.04, np.array([0.1, 0.2]), "within")
     yield rarefaction(x, n_draws=3)
     yield eg.similarity.principal_angles(torch.eye(8)[:2], torch.eye(8)[1:3], n_draws=9)
@@ -119,6 +123,9 @@ def _studies():
     points = (LayerBandwidth("embed", E, None, None, None, None, None, "why"), LayerBandwidth(2, E, E, E, E, E, E))
     yield DepthProfile("warm - plain", points, "class_gap", ORIGIN)
     yield PlantedRun((Check("p", "q", 2.0, E), Check("p", "q", None, "w", "w")), replace(ORIGIN, kind="planted"))
+    by = {"target": E}
+    yield HumanTruth({"target": "warmth"}, {"target": "0" * 64}, by, by, by, by, {"target": by}, 9, 3, "rated", ORIGIN)
+    yield LabelMeanings({"warmth": {"warm": E, "plain": E}}, 9, {"warm": 4, "plain": 5})
     yield eg.results.SavedResult("", {"study": "x", "provenance": {"kind": "measured"}, "e": E.to_dict()})
 
 

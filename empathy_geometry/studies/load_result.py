@@ -16,14 +16,15 @@ from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.studies.bandwidth import Bandwidth
 from empathy_geometry.studies.compare import Comparison
 from empathy_geometry.studies.depth_profile import DepthProfile
+from empathy_geometry.studies.frozen_readings import HumanTruth
 from empathy_geometry.studies.planted_study import PlantedRun
 from empathy_geometry.studies.tripartite.result import Tripartite
 
-Loaded = Bandwidth | Tripartite | Comparison | DepthProfile | PlantedRun | CausalEffects | SaeAgreement
+Loaded = Bandwidth | Tripartite | Comparison | DepthProfile | PlantedRun | HumanTruth | CausalEffects | SaeAgreement
 
 _TYPES: dict[str, type[Loaded]] = {
     kind.__name__: kind
-    for kind in (Bandwidth, Tripartite, Comparison, DepthProfile, PlantedRun, CausalEffects, SaeAgreement)
+    for kind in (Bandwidth, Tripartite, Comparison, DepthProfile, PlantedRun, HumanTruth, CausalEffects, SaeAgreement)
 }
 
 
