@@ -4,7 +4,7 @@ The sets come with the package `sae-probes` (`pip download --no-deps sae-probes`
 repository JoshEngels/SAE-Probes (folder `results`). Neither is part of this library. The run can be interrupted: each
 set and split is one line of a file, and is not done twice.
 
-    python benchmarks/words_first.py --sets sae_probes-0.4.2-py3-none-any.whl --published SAE-Probes --output words_first
+    python benchmarks/words_first.py --sets sae_probes-0.4.2-py3-none-any.whl --published SAE-Probes
 """
 
 import argparse
