@@ -51,7 +51,7 @@ def interval_alpha(values: FloatArray) -> float:
 
     Example:
         >>> round(interval_alpha(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 4.0]])), 3)
-        0.865
+        0.878
     """
     known = ~np.isnan(values)
     counts = known.sum(axis=0)
