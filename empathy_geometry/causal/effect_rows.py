@@ -1,6 +1,7 @@
 """From readouts under edits to rows with intervals, ranks and verdicts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,7 +55,10 @@ def sufficiency_rows(
             for kind, vectors in prepared.nulls.items()
         }
         found |= {n: np.array([values.shift(("add", "control", n, length), target, k).mean()]) for n in others}
-        rows.append(_row(t.name, "sufficiency", readout, "add", effect, found, valid[readout]))  # type: ignore[arg-type]
+        apart = float(values.separation(BASE, target, k).mean())
+        rows.append(
+            _row(t.name, "sufficiency", readout, "add", effect, found, valid[readout], apart=apart)  # type: ignore[arg-type]
+        )
     return rows
 
 
@@ -93,6 +97,7 @@ def necessity_rows(
                     valid[readout],
                     before,
                     _auroc(values, key, target, k, values.edited),
+                    float(base.mean()),
                 )
             )
     return rows
@@ -108,10 +113,19 @@ def _row(
     valid: Estimate,
     before: Estimate | None = None,
     after: Estimate | None = None,
+    apart: float | None = None,
 ) -> CausalEffect:
     pvalue = _rank(effect.value, controls)
     verdict, note = judge(effect, pvalue, valid)
-    return CausalEffect(name, test, readout, operation, effect, controls, pvalue, before, after, verdict, note)
+    readable = apart is not None and apart > 0 and valid.low is not None and valid.low > 0.5
+    share = _share(effect, apart) if readable and apart is not None else None
+    return CausalEffect(name, test, readout, operation, effect, controls, pvalue, before, after, verdict, note, share)
+
+
+def _share(effect: Estimate, apart: float) -> Estimate:
+    """The effect in units of the distance between the classes, which is taken as known."""
+    low, high = (None if end is None else end / apart for end in (effect.low, effect.high))
+    return replace(effect, value=effect.value / apart, low=low, high=high, method=f"{effect.method}; share")
 
 
 def written_rows(

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 Test = Literal["sufficiency", "necessity", "damage", "prompt baseline"]
 Readout = Literal["marker tokens", "later layers", "written text", "neutral text"]
 RowVerdict = Literal["supported", "not supported", "cannot tell", ""]
-Verdict = Literal["causal", "not causal", "cannot tell"]
+Verdict = Literal["causal", "weakly causal", "not causal", "cannot tell"]
 
-_UNITS = "effects in standard deviations within classes (damage: nats per token); intervals over scenarios or prompts"
+_UNITS = (
+    "effects in standard deviations within classes (damage: nats per token); intervals over scenarios or prompts; "
+    "share: of the distance between the classes, unedited"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,8 @@ class CausalEffect:
         after: The same under the edit (necessity only).
         verdict: "supported", "not supported" or "cannot tell", by `verdicts.judge`; "" where nothing is claimed.
         note: What a reader must know about this row.
+        share: The effect as a share of the distance between the classes on the same readout, unedited (which is taken
+            as known); None where the readout does not tell them apart.
     """
 
     direction: str
@@ -61,6 +66,7 @@ class CausalEffect:
     after: Estimate | None
     verdict: RowVerdict
     note: str = ""
+    share: Estimate | None = None
 
     def cells(self) -> dict[str, str]:
         """The row as it is shown."""
@@ -73,6 +79,7 @@ class CausalEffect:
             "effect": str(self.effect),
             "controls: median [5 %, 95 %]": "; ".join(f"{kind} {_spread(v)}" for kind, v in self.controls.items()),
             "p": "" if self.pvalue is None else f"{self.pvalue:.3f}",
+            "share": "" if self.share is None else f"{self.share.value:.0%}",
             "AUROC": auroc,
             "verdict": self.verdict,
         }
@@ -83,16 +90,19 @@ class CausalVerdict:
     """What the rows say about one direction together.
 
     Attributes:
-        verdict: "causal" needs sufficiency and necessity; see `verdicts.combine`.
+        verdict: "causal" needs sufficiency and necessity, and a share of half the classes' distance; with less it is
+            "weakly causal". See `verdicts.combine`.
         sufficiency: Of all its sufficiency rows that count.
         necessity: Of all its necessity rows that count.
         reason: In words.
+        share: Of the classes' distance: the smaller of what adding the direction moves and what taking it out closes.
     """
 
     verdict: Verdict
     sufficiency: RowVerdict
     necessity: RowVerdict
     reason: str
+    share: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +213,7 @@ class CausalEffects(Result):
                     "low": row.effect.low,
                     "high": row.effect.high,
                     **{f"control: {kind}": float(np.median(values)) for kind, values in row.controls.items()},
+                    "share": None if row.share is None else row.share.value,
                     "pvalue": row.pvalue,
                     "auroc_before": None if row.before is None else row.before.value,
                     "auroc_after": None if row.after is None else row.after.value,

@@ -5,6 +5,10 @@ that mean nothing. A direction is judged by `combine`: "causal" needs sufficienc
 later layers) and necessity (without it the classes come closer there), because adding a vector can move a readout that
 the model never drives that way, and taking one out can break what it has nothing to do with. What the model writes is
 shown beside, and does not enter: at doses that leave text intact, greedy text often does not change at all.
+
+A p-value says that an effect is not nothing, not how large it is: a direction that is 98 % inert has a fifth of what
+drives in it, and beats random ones as the driver does. So each effect is also a share of the distance between the
+classes on unedited texts, and with less than half of it a direction is "weakly causal".
 """
 
 from collections.abc import Sequence
@@ -18,6 +22,13 @@ SIGNIFICANT = 0.05
 WITHIN_CONTROLS = 0.2
 """If so many of the controls reach it, an effect is called not supported."""
 
+FEWEST_SCENARIOS = 6
+"""With fewer test scenarios even effects of one sign in all of them are no evidence: 2 / 2^5 > 0.05. The rank among 20
+controls can still be the smallest possible, 1/21, since it says nothing about scenarios."""
+
+LARGE_SHARE = 0.5
+"""A direction that is called causal moves a readout by so much of the classes' distance at least."""
+
 COUNTING = ("marker tokens", "later layers")
 """Readouts on which the verdict rests."""
 
@@ -25,8 +36,9 @@ COUNTING = ("marker tokens", "later layers")
 def judge(effect: Estimate, pvalue: float | None, readout: Estimate) -> tuple[RowVerdict, str]:
     """Verdict of one row, and why.
 
-    "supported": interval above zero and p <= 0.05. "not supported": p > 0.2, or the interval lies below zero.
-    "cannot tell": in between, or the readout itself does not tell the classes apart on unedited texts.
+    "supported": interval above zero and p <= 0.05, in six test scenarios or more. "not supported": p > 0.2, or the
+    interval lies below zero. "cannot tell": in between, or fewer scenarios, or the readout itself does not tell the
+    classes apart on unedited texts.
 
     Args:
         effect: With its interval over scenarios.
@@ -42,12 +54,16 @@ def judge(effect: Estimate, pvalue: float | None, readout: Estimate) -> tuple[Ro
     """
     if readout.low is None or readout.low <= 0.5:
         return "cannot tell", "the readout does not tell the classes apart on unedited texts"
-    if pvalue is None or effect.low is None or effect.high is None:
+    if pvalue is None:
         return "cannot tell", "no controls or no interval"
-    if effect.high < 0:
+    if effect.high is not None and effect.high < 0:
         return "not supported", "it moves the other way"
     if pvalue > WITHIN_CONTROLS:
         return "not supported", "directions that mean nothing do as much"
+    if effect.low is None or effect.high is None:
+        return "cannot tell", "no controls or no interval"
+    if 0 < effect.n_groups < FEWEST_SCENARIOS:
+        return "cannot tell", f"{effect.n_groups} test scenarios are too few, whatever p is"
     if pvalue <= SIGNIFICANT and effect.low > 0:
         return "supported", ""
     if pvalue <= SIGNIFICANT:
@@ -62,13 +78,16 @@ def combine(rows: Sequence[CausalEffect]) -> CausalVerdict:
     negative class's mean, which stays among values that occur; directional ablation is shown beside). Readouts that
     cannot tell the classes apart on unedited texts do not count. Each is supported if all readouts that count
     support it, not supported if none does and at least one says so; otherwise it cannot be told. A direction is
-    causal if both are supported, not causal if either is not supported; otherwise it cannot be told.
+    causal if both are supported, not causal if either is not supported; otherwise it cannot be told. Where both are
+    supported and the largest share of the classes' distance that adding it moves, or that taking it out closes, is
+    below `LARGE_SHARE`, it is weakly causal.
     """
     sufficiency = _together([r for r in rows if r.test == "sufficiency" and r.readout in COUNTING])
     necessity = _together([r for r in rows if r.test == "necessity" and r.operation == "mean_ablate"])
+    share = _size(rows)
     verdict: Verdict = "cannot tell"
     if sufficiency == "supported" and necessity == "supported":
-        verdict = "causal"
+        verdict = "causal" if share is None or share >= LARGE_SHARE else "weakly causal"
     elif "not supported" in (sufficiency, necessity):
         verdict = "not causal"
     words = {
@@ -78,7 +97,24 @@ def combine(rows: Sequence[CausalEffect]) -> CausalVerdict:
         "": "{}: cannot tell",
     }
     reason = ", ".join(words[v].format(name) for name, v in (("sufficient", sufficiency), ("necessary", necessity)))
-    return CausalVerdict(verdict, sufficiency, necessity, reason)
+    if share is not None and verdict in ("causal", "weakly causal"):
+        reason += f"; {share:.0%} of the classes' distance"
+    return CausalVerdict(verdict, sufficiency, necessity, reason, share)
+
+
+def _size(rows: Sequence[CausalEffect]) -> float | None:
+    """The smaller of what adding moves and what taking out closes, as shares, each on its best readout that counts."""
+    sizes = []
+    for test, operation in (("sufficiency", "add"), ("necessity", "mean_ablate")):
+        shares = [
+            r.share.value
+            for r in rows
+            if (r.test, r.operation) == (test, operation) and r.readout in COUNTING and r.share is not None
+        ]
+        if not shares:
+            return None
+        sizes.append(max(shares))
+    return min(sizes)
 
 
 def _together(rows: Sequence[CausalEffect]) -> RowVerdict:

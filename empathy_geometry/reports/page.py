@@ -74,7 +74,7 @@ def html_report(document: Document, drawings: Drawings) -> str:
     return template.render(
         document=document,
         svgs=svgs,
-        verdicts=("supported", "not supported", "cannot tell", "causal", "not causal"),
+        verdicts=("supported", "not supported", "cannot tell", "causal", "weakly causal", "not causal"),
         explorers={part.key: _explorer(part) for part in document.parts if part.steered},
         style=Markup((assets / "page.css").read_text(encoding="utf-8")),
         script=Markup((assets / "page.js").read_text(encoding="utf-8")),

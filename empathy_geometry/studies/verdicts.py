@@ -7,9 +7,14 @@ from empathy_geometry.studies.finding import Verdict
 ALPHA = 0.05
 """Level of every test."""
 
+CEILING = 0.98
+"""AUROC of a text-only baseline from which on nothing can do better by more than 0.02: what is not shown to exceed it
+cannot be told."""
+
 DETECTION = (
-    "supported: permutation p <= 0.05 (largest over layers) and the excess over the best text-only baseline lies above "
-    "0; not supported: the excess lies at or below 0, or p > 0.05 and the AUROC lies below 0.75; else cannot tell"
+    "supported: permutation p <= 0.05 (largest over layers), the AUROC lies above 1/2 and the excess over the best "
+    "text-only baseline above 0; not supported: the excess lies at or below 0, or p > 0.05 and the AUROC lies below "
+    "0.75; cannot tell: in between, or the baseline is at its ceiling (0.98 or more)"
 )
 SURVIVAL = (
     "supported: the controls hold and more than half of the AUROC above chance survives; not supported: less than half "
@@ -17,7 +22,8 @@ SURVIVAL = (
 )
 SPECIFICITY = (
     "supported: the excess over words is larger than the control's; not supported: the control, too, is told apart "
-    "beyond words and the excess is not larger; else cannot tell"
+    "beyond words and the excess is not larger; cannot tell: in between, or the text-only baseline of what is "
+    "studied is at its ceiling (0.98 or more)"
 )
 GREATER = "supported: the interval lies above {0}; not supported: it lies at or below {0}; else cannot tell"
 LARGER = (
@@ -29,11 +35,11 @@ NOT_READ = (
 )
 NULL = (
     "supported (the null holds): no excess over words can be shown and it is at most 0.05; not supported: the excess "
-    "lies above 0; else cannot tell"
+    "lies above 0; cannot tell: in between, or the text-only baseline is at its ceiling (0.98 or more)"
 )
 
 
-def detection(area: Estimate, excess: Estimate | None, pvalue: float) -> Verdict:
+def detection(area: Estimate, excess: Estimate | None, pvalue: float, baseline: Estimate | None = None) -> Verdict:
     """Is something read, and more than the words give? See `DETECTION`.
 
     Example:
@@ -42,10 +48,14 @@ def detection(area: Estimate, excess: Estimate | None, pvalue: float) -> Verdict
         ('supported', 'cannot tell')
         >>> detection(Estimate(0.5, 0.4, 0.6), words, 0.5)
         'not supported'
+        >>> detection(good, Estimate(-0.05, -0.1, -0.02), 0.01, Estimate(1.0, 0.9, 1.0))
+        'cannot tell'
     """
     low, high = ends(excess)
-    if pvalue <= ALPHA and low > 0:
+    if pvalue <= ALPHA and low > 0 and ends(area)[0] > 0.5:
         return "supported"
+    if at_ceiling(baseline):
+        return "cannot tell"
     if high <= 0 or (pvalue > ALPHA and ends(area)[1] < 0.75):
         return "not supported"
     return "cannot tell"
@@ -58,10 +68,18 @@ def survival(share: Estimate | None, *, controls_hold: bool) -> Verdict:
     return greater(share, 0.5)
 
 
-def specificity(difference: Estimate, control_excess: Estimate | None) -> Verdict:
-    """Is a concept told apart better than its control? See `SPECIFICITY`."""
+def specificity(difference: Estimate, control_excess: Estimate | None, baseline: Estimate | None = None) -> Verdict:
+    """Is a concept told apart better than its control? See `SPECIFICITY`.
+
+    Args:
+        difference: Of the excesses over words.
+        control_excess: The control's.
+        baseline: The best text-only baseline of the concept itself.
+    """
     if ends(difference)[0] > 0:
         return "supported"
+    if at_ceiling(baseline):
+        return "cannot tell"
     return "not supported" if ends(control_excess)[0] > 0 else "cannot tell"
 
 
@@ -105,12 +123,29 @@ def not_read(areas: list[Estimate]) -> Verdict:
     return "cannot tell"
 
 
-def null_holds(excess: Estimate | None) -> Verdict:
+def null_holds(excess: Estimate | None, baseline: Estimate | None = None) -> Verdict:
     """Is there no excess over words where there must be none? See `NULL`."""
     low, high = ends(excess)
     if low > 0:
         return "not supported"
+    if at_ceiling(baseline):
+        return "cannot tell"
     return "supported" if high <= 0.05 else "cannot tell"
+
+
+def at_ceiling(baseline: Estimate | None) -> bool:
+    """Whether a text-only baseline leaves no room above it.
+
+    Example:
+        >>> at_ceiling(Estimate(1.0)), at_ceiling(Estimate(0.9)), at_ceiling(None)
+        (True, False, False)
+    """
+    return baseline is not None and baseline.value >= CEILING
+
+
+def ceiling_note(baseline: Estimate | None) -> str:
+    """What a line says where the baseline is at its ceiling."""
+    return "cannot tell: the text-only baseline is at its ceiling" if at_ceiling(baseline) else ""
 
 
 def ends(estimate: Estimate | None) -> tuple[float, float]:

@@ -20,11 +20,12 @@ FEWEST = 20
 VERDICTS: Mapping[str, Verdict] = {
     "causal": "supported",
     "not causal": "not supported",
+    "weakly causal": "cannot tell",
     "cannot tell": "cannot tell",
 }
 CAUSAL_RULE = (
     "causal.verdicts.combine over sufficiency (adding) and necessity (removing), each against isotropic and "
-    "shuffled-label directions of the same length"
+    "shuffled-label directions of the same length; cannot tell where it moves less than half of the classes' distance"
 )
 OWN_RULE = (
     "supported: the mean effect on the own {} exceeds that on the others, interval above 0 and p <= 0.05; not "

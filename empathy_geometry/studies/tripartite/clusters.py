@@ -20,8 +20,8 @@ from empathy_geometry.studies.tripartite.subject import Subject
 from empathy_geometry.studies.verdicts import ALPHA, ends
 
 RULE = (
-    "supported: permutation p <= 0.05 and the interval lies above the same number of a bag of words; not supported: "
-    "p > 0.05, or the interval lies at or below it; else cannot tell. A perfect value counts as above"
+    "supported: permutation p <= 0.05 and the interval lies above the same number of a bag of words, and above 0; not "
+    "supported: p > 0.05, or the interval lies at or below it; else cannot tell. A perfect value counts as above"
 )
 
 
@@ -94,7 +94,7 @@ def _line(
     verdict: Verdict = "cannot tell"
     if test.pvalue > ALPHA or high <= words.value:
         verdict = "not supported"
-    elif low > words.value:
+    elif low > max(words.value, 0.0):
         verdict = "supported"
     null = test.null_distribution
     return Finding(

@@ -2,8 +2,8 @@
 
 from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.tripartite.section import Section
-from empathy_geometry.studies.tripartite.setup import Setup
-from empathy_geometry.studies.verdicts import SPECIFICITY, difference, specificity
+from empathy_geometry.studies.tripartite.setup import Setup, words_of
+from empathy_geometry.studies.verdicts import SPECIFICITY, ceiling_note, difference, specificity
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
@@ -27,6 +27,7 @@ def controls(setup: Setup) -> Section:
         )
         if empathy.evaluation.excess is None or found.evaluation.excess is None:
             continue
+        words = words_of(empathy.evaluation)
         gap = difference(empathy.evaluation.excess, found.evaluation.excess)
         lines.append(
             Finding(
@@ -37,8 +38,9 @@ def controls(setup: Setup) -> Section:
                 gap,
                 f"empathy {empathy.evaluation.excess}, control {found.evaluation.excess}",
                 f"AUROC {empathy.evaluation.auroc} against {found.evaluation.auroc}",
-                specificity(gap, found.evaluation.excess),
+                specificity(gap, found.evaluation.excess, words),
                 SPECIFICITY,
+                ceiling_note(words) if gap.low is None or gap.low <= 0 else "",
             )
         )
     return Section("controls", "Controls without empathy, and without valence", tuple(lines), numbers)

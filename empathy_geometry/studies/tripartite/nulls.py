@@ -8,7 +8,7 @@ from empathy_geometry.evaluation.metrics import auroc_excess
 from empathy_geometry.evaluation.nulls import shuffled_labels
 from empathy_geometry.studies.finding import Finding, Verdict
 from empathy_geometry.studies.tripartite.section import Section
-from empathy_geometry.studies.tripartite.setup import Detection, Setup, best_baseline
+from empathy_geometry.studies.tripartite.setup import Detection, Setup, best_baseline, words_of
 from empathy_geometry.studies.verdicts import GREATER, NULL, greater, null_holds
 
 SHUFFLED_RULE = (
@@ -41,7 +41,7 @@ def random_weights(setup: Setup) -> Section:
             e.auroc,
             best_baseline(e),
             _null(control),
-            null_holds(e.excess),
+            null_holds(e.excess, words_of(e)),
             NULL,
             "random weights still tell words apart, so that the null is no excess, not an AUROC of 1/2",
         ),

@@ -5,7 +5,7 @@ from empathy_geometry.evaluation.nulls import holm
 from empathy_geometry.evaluation.permutation import permutation_test
 from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.tripartite.section import Section
-from empathy_geometry.studies.tripartite.setup import Setup, best_baseline, evaluation_numbers
+from empathy_geometry.studies.tripartite.setup import Setup, best_baseline, evaluation_numbers, words_of
 from empathy_geometry.studies.verdicts import detection
 
 _FEWEST_PERMUTATIONS = 199
@@ -48,7 +48,7 @@ def quartiles(setup: Setup) -> Section:
                 e.auroc,
                 best_baseline(e),
                 f"mean {t.null_distribution.mean():.2f}, 95 % point {t.critical_value():.2f}, p = {p:.3g} (Holm, four)",
-                detection(e.auroc, e.excess, float(p)),
+                detection(e.auroc, e.excess, float(p), words_of(e)),
                 "as classification, with Holm's correction over the four quarters instead of layers",
             )
         )

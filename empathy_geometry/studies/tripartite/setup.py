@@ -19,7 +19,7 @@ from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.studies.tripartite.sets import EmpathyTexts, StudyTexts
 from empathy_geometry.studies.tripartite.source import Source
 from empathy_geometry.studies.tripartite.subject import Subject
-from empathy_geometry.studies.verdicts import DETECTION, detection
+from empathy_geometry.studies.verdicts import DETECTION, ceiling_note, detection
 
 
 @dataclass
@@ -116,6 +116,8 @@ class Detection:
     def finding(self, key: str, claim: str, *, reference: str = "-", note: str = "") -> Finding:
         """The line of the table."""
         e, t = self.evaluation, self.test
+        words = words_of(e)
+        verdict = detection(e.auroc, e.excess, t.pvalue, words)
         return Finding(
             key,
             claim,
@@ -125,14 +127,19 @@ class Detection:
             best_baseline(e),
             f"mean {t.null_distribution.mean():.2f}, 95 % point {t.critical_value():.2f}, p = {t.pvalue:.3g} "
             f"(max over {len(t.layers)} layers)",
-            detection(e.auroc, e.excess, t.pvalue),
+            verdict,
             DETECTION,
-            note,
+            "; ".join(part for part in (note, ceiling_note(words) if verdict == "cannot tell" else "") if part),
         )
 
     def numbers(self) -> dict[str, Any]:
         """Evaluation and test, ready for JSON."""
         return {"evaluation": evaluation_numbers(self.evaluation), "permutation": self.test.to_dict()}
+
+
+def words_of(e: Evaluation) -> Estimate | None:
+    """AUROC of the text-only baseline that is compared with."""
+    return None if e.best_baseline is None else e.baselines[e.best_baseline]
 
 
 def best_baseline(e: Evaluation) -> str:
