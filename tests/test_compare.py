@@ -225,6 +225,43 @@ def test_real_results_of_a_model_and_its_random_weights_compare_from_their_folde
     assert any(r["random_weights"] for r in saved["results"].values())
 
 
+def in_both_units(model: str, *, r: float, norms: float, seed: int) -> dict:
+    found = synthetic(model, r=r, seed=seed)
+    found["concept"]["range_in_norms"] = {"value": norms}
+    return found
+
+
+@pytest.mark.parametrize(("norms", "winner"), [((2.0, 1.0), True), ((1.0, 4.3), False)])
+def test_no_result_wins_in_one_unit_and_loses_in_the_other(norms, winner):
+    """Class gaps of two layers are different rulers; a range is larger where residual norms agree."""
+    a, b = (
+        in_both_units(n, r=r, norms=x, seed=i) for i, (n, r, x) in enumerate(zip("ab", (8.0, 3.4), norms, strict=True))
+    )
+    result = compare({"a": a, "b": b})
+    for quantity in ("steering range +", "bandwidth"):
+        found = contrast(result, quantity)
+        assert found.in_norms == pytest.approx(norms[0] / norms[1])
+        assert (found.pvalue is not None) == winner
+        assert ("no winner" in found.note) == (not winner)
+    assert contrast(result, "dimensionality").in_norms is None
+
+
+def test_the_table_shows_where_each_was_measured_and_what_holds_for_all_rows():
+    a, b = synthetic("a", d=20.0, seed=0), synthetic("b", seed=1)
+    a["provenance"] |= {"model": {"name": "a", "n_layers": 30, "d_model": 576}, "settings": {"quick": True}}
+    a["layer"] = 19
+    result = compare({"a": a, "b": b})
+    assert "layer 19 of 30, d_model 576, template not recorded, QUICK RUN" in str(result)
+    assert "layer not recorded" in str(result)
+    assert "0.0000" not in str(result)
+    assert "< 0.0001" in str(result)
+    for c in result.contrasts:
+        if c.pvalue is not None:
+            assert c.corrected.low < c.effect.low
+            assert c.corrected.high > c.effect.high
+            assert (c.corrected.low > 1 or c.corrected.high < 1) or c.scale == "difference" or c.pvalue_holm > 0.01
+
+
 def test_scores_at_the_ceiling_get_no_interval_of_no_width():
     a, b = (synthetic(n, strength=40.0, seed=i) for i, n in enumerate("ab"))
     at_ceiling = contrast(compare({"a": a, "b": b}), "AUROC")

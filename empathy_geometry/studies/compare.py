@@ -17,7 +17,15 @@ from empathy_geometry.foundation.result_file import find_results, one_kind, titl
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.reports.study import Study
 from empathy_geometry.studies.bandwidth import Bandwidth
-from empathy_geometry.studies.compare_entries import QUANTITIES, Entry, Measured, Scale, entries_of
+from empathy_geometry.studies.compare_entries import (
+    IN_UNITS,
+    QUANTITIES,
+    Entry,
+    Measured,
+    Scale,
+    entries_of,
+    setting_of,
+)
 
 Relation = Literal[
     "models", "concepts", "concept and its control", "trained and random weights", "base and instruct", "other"
@@ -40,6 +48,9 @@ class Contrast:
         standardised: Difference (of logarithms, for a ratio) in standard errors.
         pvalue: Two-sided, of no difference.
         pvalue_holm: Corrected for all contrasts of the comparison.
+        corrected: The effect with the interval that goes with the corrected p, so that all intervals of the comparison
+            hold together (Bonferroni); what the table shows.
+        in_norms: first / second with alpha counted in mean residual norms; None where that is not known.
         n_shared: Scenarios that both results were measured on; paired by them where there are any.
         note: What a reader must know; may be empty.
     """
@@ -55,10 +66,12 @@ class Contrast:
     pvalue_holm: float | None
     n_shared: int
     note: str = ""
+    corrected: Estimate | None = None
+    in_norms: float | None = None
 
 
 _HOW = (
-    "Brackets are {0:g} % intervals. Differences (-) are 0, ratios (/) 1 where nothing differs. Results that share "
+    "Brackets are {0:g} % intervals that hold for all rows together (Bonferroni). Differences (-) are 0, ratios (/) 1 where nothing differs. Results that share "
     "scenarios are paired: the same blocks of scenarios are left out of both (grouped jackknife). p-values are "
     "two-sided and corrected for all rows together (Holm)."
 )
@@ -91,8 +104,8 @@ class Comparison(Study):
             {
                 "quantity": c.quantity,
                 "pair": f"{c.first} {'/' if c.scale == 'ratio' else '-'} {c.second}",
-                "effect": c.effect or "cannot be told",
-                "p (Holm)": "-" if c.pvalue_holm is None else f"{c.pvalue_holm:.4f}",
+                "effect": c.corrected or c.effect or "cannot be told",
+                "p (Holm)": "-" if c.pvalue_holm is None else _shown_p(c.pvalue_holm),
                 "scenarios": f"paired, {c.n_shared}" if c.n_shared else "independent",
                 "relation": c.relation,
                 "note": c.note,
@@ -100,7 +113,7 @@ class Comparison(Study):
             for c in self.contrasts
         ]
         values = [
-            {"result": name, "model": r["model"], "concept": r["concept"], **r["values"]}
+            {"result": name, "model": r["model"], "concept": r["concept"], "measured at": setting_of(r), **r["values"]}
             for name, r in self.results.items()
         ]
         heading = title(f"Comparison of {len(self.results)} results", self.provenance.kind)
@@ -159,11 +172,17 @@ def compare(
     units = sorted({entry.units for entry in entries})
     if len(units) > 1:
         raise ValueError(f"the results count alpha in {units}; measure all in one unit (units=...)")
-    contrasts = [
-        _contrast(quantity, a, b, level)
+    asked = [
+        (quantity, a, b)
         for a, b in combinations(entries, 2)
         for quantity in QUANTITIES
         if _is_asked(a, b) and quantity in a.measured and quantity in b.measured
+    ]
+    contrasts = [_contrast(quantity, a, b, level) for quantity, a, b in asked]
+    looks = max(sum(c.pvalue is not None for c in contrasts), 1)
+    together = [_contrast(quantity, a, b, 1 - (1 - level) / looks).effect for quantity, a, b in asked]
+    contrasts = [
+        c if c.pvalue is None else replace(c, corrected=effect) for c, effect in zip(contrasts, together, strict=True)
     ]
     return Comparison(
         {
@@ -173,6 +192,7 @@ def compare(
                 "control": e.is_control,
                 "random_weights": e.random_weights,
                 "values": {q: m.value for q, m in e.measured.items()},
+                **e.setting,
             }
             for e in entries
         },
@@ -278,7 +298,29 @@ def _contrast(quantity: str, a: Entry, b: Entry, level: float) -> Contrast:
         return replace(contrast, effect=effect, note="no replicate varies, so there is no interval")
     effect = Estimate(float(ends[0]), float(ends[1]), float(ends[2]), level, n, n, method, censored)
     z = difference / error
-    return replace(contrast, effect=effect, standardised=z, pvalue=float(2 * student.sf(abs(z), df)))
+    norms = _in_norms(quantity, a, b)
+    if norms is not None and np.log(norms) * difference < 0:
+        note = f"no winner: in mean residual norms the ratio is {norms:.3g}, the other way round"
+        return replace(contrast, effect=effect, in_norms=norms, note=note)
+    p = float(2 * student.sf(abs(z), df))
+    return replace(contrast, effect=effect, standardised=z, pvalue=p, in_norms=norms)
+
+
+def _in_norms(quantity: str, a: Entry, b: Entry) -> float | None:
+    """The ratio with alpha in mean residual norms, where both results know it; layers differ in their class gaps."""
+    if quantity not in IN_UNITS or a.in_norms is None or b.in_norms is None or min(a.in_norms, b.in_norms) <= 0:
+        return None
+    ratio = a.in_norms / b.in_norms
+    if quantity == "bandwidth":
+        sizes = a.measured["dimensionality"].value, b.measured["dimensionality"].value
+        if None in sizes or not sizes[1]:
+            return None
+        ratio *= float(sizes[0] or 0.0) / float(sizes[1])
+    return ratio if ratio > 0 else None
+
+
+def _shown_p(pvalue: float) -> str:
+    return "< 0.0001" if pvalue < 1e-4 else f"{pvalue:.4f}"
 
 
 def _on_scale(m: Measured, scale: Scale) -> tuple[float, np.ndarray] | None:

@@ -23,6 +23,9 @@ QUANTITIES: Mapping[str, Scale] = {
 }
 """What is compared, and on which scale: differences for held-out scores, ratios for sizes."""
 
+IN_UNITS = ("steering range +", "bandwidth")
+"""Quantities that depend on the unit of alpha."""
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -55,6 +58,8 @@ class Entry:
         blocks: Scenarios that were left out together.
         units: Unit of alpha.
         measured: By the names of `QUANTITIES`; a control concept has no scores.
+        in_norms: Steering range in mean residual norms; None where it is not known.
+        setting: Layer, number of layers, width, chat template and whether it was a quick run, where they are known.
     """
 
     name: str
@@ -66,6 +71,8 @@ class Entry:
     blocks: tuple[frozenset[str], ...]
     units: str
     measured: Mapping[str, Measured]
+    in_norms: float | None
+    setting: Mapping[str, Any]
 
     @property
     def random_weights(self) -> bool:
@@ -89,15 +96,30 @@ def entries_of(name: str, result: Mapping[str, Any], *, controls: bool) -> list[
         identity = result["provenance"]["model"]
         called = str(identity.get("name", name))
         model = called, str(identity.get("fingerprint", identity.get("weights_sha256", called)))
-        found = [_entry(name, model, result["concept"], texts[0], _scores(result), is_control=False)]
+        setting = _setting(result)
+        found = [_entry(name, model, result["concept"], texts[0], _scores(result), setting, is_control=False)]
         if controls and result["control"] is not None:
             control = result["control"]
-            found.append(_entry(f"{name}, control", model, control, texts[-1], {}, is_control=True))
+            found.append(_entry(f"{name}, control", model, control, texts[-1], {}, setting, is_control=True))
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(
             f"{name} is no bandwidth result of this version ({type(error).__name__}: {error}); measure it again"
         ) from error
     return found
+
+
+def setting_of(result: Mapping[str, Any]) -> str:
+    """Where and how a result was measured, in words.
+
+    Example:
+        >>> setting_of({"layer": 5, "n_layers": 18, "d_model": 640, "quick": True, "template": None})
+        'layer 5 of 18, d_model 640, template not recorded, QUICK RUN'
+    """
+    layer = "layer not recorded" if result.get("layer") is None else f"layer {result['layer']}"
+    of = "" if result.get("n_layers") is None else f" of {result['n_layers']}"
+    width = "" if result.get("d_model") is None else f", d_model {result['d_model']}"
+    template = "template not recorded" if result.get("template") is None else f"template {result['template']}"
+    return f"{layer}{of}{width}, {template}" + (", QUICK RUN" if result.get("quick") else "")
 
 
 def _entry(
@@ -106,6 +128,7 @@ def _entry(
     factors: Mapping[str, Any],
     texts: str,
     scores: Mapping[str, Measured],
+    setting: Mapping[str, Any],
     *,
     is_control: bool,
 ) -> Entry:
@@ -119,7 +142,30 @@ def _entry(
         "bandwidth": Measured(factors["bandwidth"]["value"], d * r, censored=censored),
     }
     blocks = tuple(frozenset(names) for names in replicates["blocks"])
-    return Entry(name, *model, factors["name"], texts, is_control, blocks, factors["sweep"]["units"], measured)
+    norms = factors.get("range_in_norms") or {}
+    return Entry(
+        name,
+        *model,
+        factors["name"],
+        texts,
+        is_control,
+        blocks,
+        factors["sweep"]["units"],
+        measured,
+        norms.get("value"),
+        setting,
+    )
+
+
+def _setting(result: Mapping[str, Any]) -> dict[str, Any]:
+    identity, settings = result["provenance"]["model"], result["provenance"].get("settings", {})
+    return {
+        "layer": result.get("layer", settings.get("layer")),
+        "n_layers": identity.get("n_layers"),
+        "d_model": identity.get("d_model"),
+        "template": identity.get("template", settings.get("template")),
+        "quick": bool(settings.get("quick", False)),
+    }
 
 
 def _scores(result: Mapping[str, Any]) -> dict[str, Measured]:
