@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from empathy_geometry.studies.bandwidth import measure_bandwidth as measure_bandwidth
     from empathy_geometry.studies.compare import compare as compare
     from empathy_geometry.studies.depth_profile import depth_profile as depth_profile
+    from empathy_geometry.studies.layer_profile import layer_profile as layer_profile
     from empathy_geometry.studies.load_result import load_result as load_result
     from empathy_geometry.studies.tripartite.concept_study import concept_study as concept_study
     from empathy_geometry.studies.tripartite.study import tripartite as tripartite

@@ -13,6 +13,7 @@ from empathy_geometry.plots.cosine_floor import cosine_floor as cosine_floor
 from empathy_geometry.plots.depth_curve import depth_curve as depth_curve
 from empathy_geometry.plots.dose_response import dose_response as dose_response
 from empathy_geometry.plots.layer_emergence import layer_emergence as layer_emergence
+from empathy_geometry.plots.layer_profile import layer_profile as layer_profile
 from empathy_geometry.plots.null_distribution import null_distribution as null_distribution
 from empathy_geometry.plots.rarefaction_curve import rarefaction_curve as rarefaction_curve
 from empathy_geometry.plots.roc_curve import roc_curve as roc_curve
