@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from empathy_geometry.evaluation.metrics import d_prime as d_prime
     from empathy_geometry.evaluation.metrics import macro_auroc as macro_auroc
     from empathy_geometry.evaluation.permutation import permutation_test as permutation_test
+    from empathy_geometry.evaluation.scenario_plan import plan_scenarios as plan_scenarios
     from empathy_geometry.evaluation.transfer import transfer_matrix as transfer_matrix
     from empathy_geometry.foundation.estimate import Estimate as Estimate
     from empathy_geometry.generation.continuations import generate as generate

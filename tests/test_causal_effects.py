@@ -76,6 +76,18 @@ def test_a_random_vector_moves_its_own_probe_and_is_not_causal(planted, texts, r
     assert all(result.verdicts[f"random {i}"].verdict == "not causal" for i in range(3))
 
 
+def test_a_direction_that_is_nearly_inert_is_not_called_what_the_driver_is(planted, texts):
+    """98 % of what is read only and 20 % of what drives beats every random direction, and moves a fifth."""
+    model, truth = planted
+    mixed = 0.98 * truth.directions["read_only"].vector + 0.2 * truth.directions["drives"].vector
+    mixture = eg.ConceptDirection(mixed, layer=LAYER, positive="first", negative="neutral")
+    found = eg.causal_effects(model, {"drives": truth.directions["drives"], "mixture": mixture}, texts, **SILENT)
+    assert found.verdicts["drives"].verdict == "causal"
+    assert found.verdicts["mixture"].verdict != "causal"
+    added = {d: max(r.share.value for r in found.of(d) if r.test == "sufficiency" and r.share) for d in found.verdicts}
+    assert added["mixture"] < 0.5 * added["drives"]
+
+
 def test_every_effect_has_an_interval_and_its_controls(result):
     assert all(verdict.reason in unescape(result._repr_html_()) for verdict in result.verdicts.values())
     assert {r.test for r in result.rows} == {"sufficiency", "necessity", "damage", "prompt baseline"}

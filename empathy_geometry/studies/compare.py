@@ -71,9 +71,9 @@ class Contrast:
 
 
 _HOW = (
-    "Brackets are {0:g} % intervals that hold for all rows together (Bonferroni). Differences (-) are 0, ratios (/) 1 where nothing differs. Results that share "
-    "scenarios are paired: the same blocks of scenarios are left out of both (grouped jackknife). p-values are "
-    "two-sided and corrected for all rows together (Holm)."
+    "Brackets are {0:g} % intervals that hold for all rows together (Bonferroni). Differences (-) are 0, ratios (/) 1 "
+    "where nothing differs. Results that share scenarios are paired: the same blocks of scenarios are left out of both "
+    "(grouped jackknife). p-values are two-sided and corrected for all rows together (Holm)."
 )
 
 
