@@ -7,7 +7,8 @@ import numpy as np
 
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.plots.reading import depth, interval_arms
+from empathy_geometry.foundation.layers import depth
+from empathy_geometry.plots.reading import interval_arms
 from empathy_geometry.plots.style import BLUE, GREY, axes_or_new, labels, legend
 
 if TYPE_CHECKING:

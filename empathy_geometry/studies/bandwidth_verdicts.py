@@ -9,7 +9,16 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.studies.bandwidth_factors import BandwidthFactors
 from empathy_geometry.studies.finding import Finding
-from empathy_geometry.studies.verdicts import ALPHA, GREATER, LARGER, greater, larger_than_all
+from empathy_geometry.studies.verdicts import (
+    ALPHA,
+    GREATER,
+    LARGER,
+    WORDS,
+    ends,
+    greater,
+    larger_than_all,
+    words_exceeded,
+)
 
 
 def bandwidth_findings(
@@ -49,8 +58,9 @@ def bandwidth_findings(
                 "Bits of alpha that can be read off the text",
                 ours=bits,
                 null=f"at most {bits.ceiling:.3f}; 95 % point of the null {bits.null_95:.3f}",
-                verdict="supported" if bits.pvalue <= ALPHA else "cannot tell",
-                rule=f"supported: p <= {ALPHA}, alphas permuted within prompts; else cannot tell",
+                verdict="supported" if bits.pvalue <= ALPHA and ends(bits)[0] > 0 else "cannot tell",
+                rule=f"supported: p <= {ALPHA}, alphas permuted within prompts, and the interval lies above 0; else "
+                "cannot tell",
             )
         )
     if transfer is not None:
@@ -86,8 +96,9 @@ def _detection(e: Evaluation, test: PermutationTest) -> list[Finding]:
             "Can it be read? (AUROC, held out)",
             ours=e.auroc,
             null=f"shuffled labels: mean {test.null_distribution.mean():.3f}; p = {test.pvalue:.4f}",
-            verdict="supported" if test.pvalue <= ALPHA else "cannot tell",
-            rule=f"supported: p <= {ALPHA}, largest of {len(test.layers)} layers; else cannot tell",
+            verdict="supported" if test.pvalue <= ALPHA and ends(e.auroc)[0] > 0.5 else "cannot tell",
+            rule=f"supported: p <= {ALPHA}, largest of {len(test.layers)} layers, and the interval lies above 1/2; "
+            "else cannot tell",
         )
     ]
     if e.d_prime is not None:
@@ -99,8 +110,8 @@ def _detection(e: Evaluation, test: PermutationTest) -> list[Finding]:
                 "More than the words give? (AUROC above the baseline)",
                 ours=e.excess,
                 baseline=f"best text-only baseline ({e.best_baseline}) {e.baselines[e.best_baseline]}",
-                verdict=greater(e.excess, 0.0),
-                rule=GREATER.format("0"),
+                verdict=words_exceeded(e.excess, e.baselines[e.best_baseline]),
+                rule=WORDS,
             )
         )
     return found

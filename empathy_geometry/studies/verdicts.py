@@ -11,6 +11,10 @@ CEILING = 0.98
 """AUROC of a text-only baseline from which on nothing can do better by more than 0.02: what is not shown to exceed it
 cannot be told."""
 
+WORDS = (
+    "supported: the interval lies above 0; not supported: it lies at or below 0; cannot tell: in between, or the "
+    "text-only baseline is at its ceiling (0.98 or more)"
+)
 DETECTION = (
     "supported: permutation p <= 0.05 (largest over layers), the AUROC lies above 1/2 and the excess over the best "
     "text-only baseline above 0; not supported: the excess lies at or below 0, or p > 0.05 and the AUROC lies below "
@@ -131,6 +135,12 @@ def null_holds(excess: Estimate | None, baseline: Estimate | None = None) -> Ver
     if at_ceiling(baseline):
         return "cannot tell"
     return "supported" if high <= 0.05 else "cannot tell"
+
+
+def words_exceeded(excess: Estimate, baseline: Estimate) -> Verdict:
+    """Does a probe read more than the words give? See `WORDS`."""
+    verdict = greater(excess, 0.0)
+    return "cannot tell" if verdict == "not supported" and at_ceiling(baseline) else verdict
 
 
 def at_ceiling(baseline: Estimate | None) -> bool:
