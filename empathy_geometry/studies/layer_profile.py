@@ -21,7 +21,6 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
-from empathy_geometry.texts.splits import Fold
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +86,6 @@ def layer_profile(
     negative: object | None = None,
     layers: Sequence[Layer] | None = None,
     n_splits: int = 5,
-    folds: Sequence[Fold] | None = None,
     seed: int = 0,
     level: float = 0.95,
 ) -> LayerProfile:
@@ -108,7 +106,6 @@ def layer_profile(
         negative: As in `cross_validate`.
         layers: As in `cross_validate`.
         n_splits: Number of folds.
-        folds: Folds to use instead.
         seed: Of folds and weights.
         level: Coverage of all intervals together.
 
@@ -132,7 +129,7 @@ def layer_profile(
         raise ValueError(f"layer_profile takes one position, got {data.n_positions}; choose one of them first")
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level}; try 0.95")
-    used = data.folds(folds, n_splits=n_splits, seed=seed)
+    used = data.folds(None, n_splits=n_splits, seed=seed)
     competing = candidates(data, None)
     scores = inner_scores(probe, data, competing, used)
     areas = one_vs_rest(scores, torch.from_numpy(data.codes).expand(len(scores), -1)).numpy()
