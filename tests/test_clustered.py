@@ -6,6 +6,7 @@ from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
 from empathy_geometry.evaluation.clustered import (
+    area_interval,
     ceiling_interval,
     difference_interval,
     logit_interval,
@@ -96,3 +97,19 @@ def test_a_difference_needs_both_ends_of_both(missing):
     for pair in ((half, whole), (whole, half)):
         with pytest.raises(ValueError, match="interval of both"):
             difference_interval(*pair, 0.0, 0.95)
+
+
+def test_what_exceeds_shared_training_is_added_on_the_own_scale():
+    parts = np.random.default_rng(0).normal(size=30)
+    parts = 0.02 * (parts - parts.mean()) / np.linalg.norm(parts)
+    at_most = logit_interval(0.98, parts * np.sqrt(2), 0.95)
+    assert area_interval(0.98, parts, 2.0, 0.95) == at_most
+    assert area_interval(0.98, parts, 1.5, 0.95) == logit_interval(0.98, parts * np.sqrt(1.5), 0.95)
+    low, high = area_interval(0.98, parts, 6.0, 0.95)
+    half = t_quantile(parts, 0.95) * float(np.linalg.norm(parts)) * 2
+    assert low == pytest.approx(0.98 - np.hypot(0.98 - at_most[0], half))
+    assert high == 1.0
+    # In the middle both scales say the same; near the ceiling the logit's would hold anything.
+    for value, least, most in ((0.6, 0.97, 1.03), (0.98, 0.0, 0.5)):
+        own, logit = area_interval(value, parts, 6.0, 0.95), logit_interval(value, parts * np.sqrt(6), 0.95)
+        assert least < (value - own[0]) / (value - logit[0]) < most

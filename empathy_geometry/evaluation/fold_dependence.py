@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from empathy_geometry.evaluation.batched_probes import as_onehot, solvable, solve
+from empathy_geometry.evaluation.clustered import MOST_SHARED
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.geometry.newton_logistic import logistic_of_one
@@ -64,7 +65,7 @@ def variance_inflation(scores: FloatArray, left_out: FloatArray, codes: IntArray
         lost += ((placed - _placements(without[:, :, k], columns[:, k], positive)) * weight) @ member
     np.fill_diagonal(lost, 0.0)
     own = float((contribution**2).sum())
-    return 1.0 if own <= 0 else float(np.clip(1 + (lost * lost.T).sum() / own, 1.0, 2.0))
+    return 1.0 if own <= 0 else float(np.clip(1 + (lost * lost.T).sum() / own, 1.0, MOST_SHARED))
 
 
 def shared_training_inflation(
@@ -87,7 +88,7 @@ def shared_training_inflation(
     for probe, rows, fold in fits:
         part = left_out_scores(probe, rows, codes, groups, fold, int(codes.max()) + 1)
         if part is None:
-            return 2.0, False
+            return MOST_SHARED, False
         left_out[:, fold.test] = part
     tested = np.sort(np.concatenate([fold.test for *_, fold in fits]))
     return variance_inflation(scores[tested], left_out[:, tested], codes[tested], groups[tested]), True

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from empathy_geometry.evaluation.clustered import ceiling_interval, logit_interval
+from empathy_geometry.evaluation.clustered import area_interval, ceiling_interval
 from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_names
 from empathy_geometry.foundation.estimate import Estimate
@@ -38,7 +38,7 @@ def mean_auroc(
     if not contributions.any():
         return Estimate(area, None, None, level, n, n_groups, "no interval: all groups alike")
     holding = [held for _, y in problems for held in class_groups(y, group)]
-    low, high = logit_interval(area, contributions * np.sqrt(inflation), level, holding)
+    low, high = area_interval(area, contributions, inflation, level, holding)
     method = inflated_method(method, inflation) + few_groups(holding)
     return Estimate(area, low, high, level, n, n_groups, method)
 
@@ -57,7 +57,7 @@ def few_groups(holding: Sequence[BoolArray]) -> str:
 
 def inflated_method(method: str, inflation: float) -> str:
     """Name of a method, with the factor on its variance where there is one."""
-    return method if inflation == 1 else f"{method}, variance x {inflation:.2f} for shared training rows"
+    return method if inflation == 1 else f"{method}, variance x {inflation:.2f} for shared training rows and choices"
 
 
 def auroc_contributions(problems: list[tuple[FloatArray, BoolArray]], group: IntArray) -> FloatArray | None:
