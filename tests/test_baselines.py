@@ -5,7 +5,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from empathy_geometry.evaluation.baselines import CHOSEN, baseline_scores, text_baselines
+from empathy_geometry.evaluation.baselines import CHOSEN, PENALTIES, _scores_by_penalty, baseline_scores, text_baselines
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
 from empathy_geometry.evaluation.metrics import auroc, macro_auroc
@@ -168,3 +168,18 @@ def test_the_same_question_is_answered_once_and_another_anew():
 def test_texts_without_a_word_are_no_error(told):
     found = text_baselines([told] * len(Y), Y, groups=GROUPS, folds=FOLDS)
     assert all(auroc(b.scores, Y).value == pytest.approx(0.5) for b in found.values())
+
+
+def test_token_embeddings_of_many_correlated_features_are_solved_as_scikit_learn_does():
+    rng = np.random.default_rng(0)
+    n, d = 400, 320
+    y, groups = np.tile([0, 1], n // 2), np.repeat(np.arange(n // 2), 2)
+    X = rng.normal(size=(n, 1)) + 0.03 * (rng.normal(size=(n, d)) + 0.3 * rng.normal(size=d) * y[:, None])
+    folds = grouped_folds(y, groups=groups, n_splits=2)
+    found = text_baselines(["a b"] * n, y, groups=groups, folds=folds, token_embeddings=X, which=["token_embeddings"])
+    assert np.isfinite(found["token_embeddings"].scores).all()
+    part = folds[0]
+    for C, own in zip(PENALTIES, _scores_by_penalty(Probe("logistic"), X, y, part), strict=True):
+        scaled = (X - X[part.train].mean(0)) / X[part.train].std(0)
+        theirs = LogisticRegression(C=C, max_iter=5000, tol=1e-8).fit(scaled[part.train], y[part.train])
+        assert np.corrcoef(own, theirs.decision_function(scaled[part.test]))[0, 1] > 0.999

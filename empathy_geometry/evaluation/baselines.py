@@ -26,7 +26,7 @@ from empathy_geometry.evaluation.text_features import (
 )
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_groups, as_names
-from empathy_geometry.geometry.newton_logistic import logistic_of_one
+from empathy_geometry.geometry.newton_logistic import LARGEST_RANK, logistic_of_one
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
@@ -265,6 +265,11 @@ def _scores_by_penalty(probe: Probe, seen: FloatArray, codes: IntArray, part: Fo
     if probe.scale:
         train = rows[part.train]
         rows = (rows - train.mean(0)) / train.std(0, correction=0).clamp(min=1e-12)
+    if rows.shape[1] > LARGEST_RANK:
+        # The solver for many columns wants them in their principal axes; a rotation changes no solution.
+        train = rows[part.train]
+        spread, axes = torch.linalg.svd(train - train.mean(0), full_matrices=False)[1:]
+        rows = (rows - train.mean(0)) @ axes[spread > 1e-10 * spread[0]].T
     onehot = as_onehot(torch.from_numpy(codes[part.train])[None], int(codes.max()) + 1)[0]
     for C in PENALTIES:
         weights, intercepts = logistic_of_one(rows[part.train], onehot, C=C, tolerance=_CHOICE_TOLERANCE)
