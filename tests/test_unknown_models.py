@@ -34,4 +34,4 @@ def test_bandwidth_runs_and_a_broken_model_beside_it_ends_nothing(tmp_path, caps
     (found,) = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("bandwidth.json")]
     assert found["provenance"]["kind"] == "measured"
     assert found["provenance"]["model"]["name"].endswith(model.name)
-    assert (tmp_path / "out").rglob("report.html")
+    assert [path.parent.name for path in (tmp_path / "out").rglob("report.html")], list((tmp_path / "out").rglob("*"))
