@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from empathy_geometry.evaluation.batched_probes import as_onehot
 from empathy_geometry.evaluation.fold_dependence import left_out_scores, variance_inflation
+from empathy_geometry.evaluation.fold_geometry import FoldGeometry
 from empathy_geometry.evaluation.fold_scores import decision_values, standardise
 from empathy_geometry.evaluation.selection import merits_of
 from empathy_geometry.evaluation.text_features import (
@@ -26,7 +27,7 @@ from empathy_geometry.evaluation.text_features import (
 )
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_groups, as_names
-from empathy_geometry.geometry.newton_logistic import LARGEST_RANK, logistic_of_one
+from empathy_geometry.geometry.newton_logistic import logistic_of_one
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
@@ -262,20 +263,12 @@ def _with_chosen_penalty(
 def _scores_by_penalty(probe: Probe, seen: FloatArray, codes: IntArray, part: Fold) -> Iterator[FloatArray]:
     """Test scores with each of `PENALTIES`, to the accuracy that a choice needs."""
     rows = torch.from_numpy(seen)
-    if probe.scale:
-        train = rows[part.train]
-        rows = (rows - train.mean(0)) / train.std(0, correction=0).clamp(min=1e-12)
-    if rows.shape[1] > LARGEST_RANK:
-        # The solver for many columns wants them in their principal axes; a rotation changes no solution.
-        train = rows[part.train]
-        spread, axes = torch.linalg.svd(train - train.mean(0), full_matrices=False)[1:]
-        rows = (rows - train.mean(0)) @ axes[spread > 1e-10 * spread[0]].T
+    geometry = FoldGeometry.from_rows(rows[part.train], rows[part.test], scale=probe.scale)
     onehot = as_onehot(torch.from_numpy(codes[part.train])[None], int(codes.max()) + 1)[0]
     for C in PENALTIES:
-        weights, intercepts = logistic_of_one(rows[part.train], onehot, C=C, tolerance=_CHOICE_TOLERANCE)
-        values = (rows @ weights.T + intercepts).numpy()
-        values = values[:, 0] if len(onehot) == 1 else values
-        yield standardise(values[part.test], values[part.train])
+        weights, intercepts = logistic_of_one(geometry.train, onehot, C=C, tolerance=_CHOICE_TOLERANCE)
+        train, test = ((x @ weights.T + intercepts).numpy() for x in (geometry.train, geometry.test))
+        yield standardise(test[:, 0], train[:, 0]) if len(onehot) == 1 else standardise(test, train)
 
 
 def _pooled(

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from empathy_geometry.geometry.batched_logistic import batched_logistic
 
-LARGEST_RANK = 256
-"""With more columns a Newton step costs more than it saves."""
+_LARGEST_RANK = 256  # with more columns a Newton step costs more than it saves
 _MAX_STEPS = 30
 
 
@@ -25,7 +24,7 @@ def logistic_of_one(
     Raises:
         RuntimeError: it has not converged.
     """
-    if len(onehot) == 1 and rows.shape[1] <= LARGEST_RANK:
+    if len(onehot) == 1 and rows.shape[1] <= _LARGEST_RANK:
         found = newton_logistic(rows, onehot[0], C=C, tolerance=tolerance)
         if found is not None:
             return found[0][None], found[1][None]
