@@ -1,18 +1,26 @@
 """Models that many test files share."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jaxtyping
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that `from tiny_models import ...` works in every test folder
 
 import tiny_models
+
+# The default run tries the same examples everywhere: what passed here passes there. A search for new ones is a run of
+# its own: HYPOTHESIS_PROFILE=search pytest tests/property
+hypothesis.settings.register_profile("same_everywhere", derandomize=True)
+hypothesis.settings.register_profile("search", derandomize=False, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same_everywhere"))
 
 
 @pytest.fixture(scope="module")

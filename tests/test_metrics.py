@@ -55,13 +55,25 @@ def test_interval_widens_where_rows_are_copies():
     assert naive.high - naive.low < 0.7 * (copied.high - copied.low)
 
 
-def test_inflation_scales_the_standard_error():
+def test_inflation_up_to_two_scales_the_standard_error_on_the_logit_scale():
     rng = np.random.default_rng(1)
     y = np.tile([0, 1], 40)
     scores = rng.normal(size=80) + y
-    plain, inflated = auroc(scores, y), auroc(scores, y, inflation=4.0)
+    plain, inflated = auroc(scores, y), auroc(scores, y, inflation=2.0)
     logit = lambda p: np.log(p / (1 - p))  # noqa: E731
-    assert logit(inflated.high) - logit(inflated.low) == pytest.approx(2 * (logit(plain.high) - logit(plain.low)))
+    width = lambda found: logit(found.high) - logit(found.low)  # noqa: E731
+    assert width(inflated) == pytest.approx(np.sqrt(2) * width(plain))
+
+
+def test_inflation_beyond_two_is_added_on_the_scale_of_the_auroc():
+    rng = np.random.default_rng(1)
+    y = np.tile([0, 1], 40)
+    scores = rng.normal(size=80) + y
+    plain, shared, chosen = (auroc(scores, y, inflation=factor) for factor in (1.0, 2.0, 4.0))
+    half = (plain.high - plain.low) / 2  # one standard error times t, nearly: the area is far from its ends
+    for end in ("low", "high"):
+        before, after = (abs(getattr(found, end) - found.value) for found in (shared, chosen))
+        assert np.sqrt(after**2 - before**2) == pytest.approx(np.sqrt(2) * half, rel=0.05)
 
 
 def test_macro_auroc_is_the_mean_of_the_classes():

@@ -95,7 +95,7 @@ FIRST: dict[str, Any] = TRIPLETS["triplets"][0]  # type: ignore[index]
         ({"triplets": [{**FIRST, "scenario": ""}]}, "'scenario' must be a non-empty"),
         ({"triplets": [{**FIRST, "affective": None}]}, "got None"),
         ({"triplets": [{**FIRST, "id": ""}]}, "'id' must be a non-empty"),
-        ({"triplets": [{**FIRST, "id": [1]}]}, r"'id' must be a non-empty string, got \[1\]"),
+        ({"triplets": [{**FIRST, "id": [1]}]}, r"'id' must be a non-empty string \(nan stands for a gap\), got \[1\]"),
         ({"triplets": [{**FIRST, "affective": "\ud83d"}]}, "half a surrogate pair"),
         ({"items": [{"id": "1", "response_1": "a", "response_2": "b"}, {"id": "2", "response_1": "a"}]},
          "row 1: lacks"),

@@ -109,14 +109,13 @@ def reference_share(
 
 def _drawn_anew(g: FloatArray, n: int, shrinkage: float, d_model: int, generator: np.random.Generator) -> float:
     m = len(g)
-    values, vectors = eigh(g)
-    kept = values > values[-1] * 1e-12
-    # Coordinates of the reference rows in their own span; what is isotropic has its share of the other dimensions too.
-    span = vectors[:, kept] * np.sqrt(values[kept])
+    values = eigh(g, eigvals_only=True)
+    values = values[values > values[-1] * 1e-12]
+    # In the principal axes of the reference rows, whose signs no draw must depend on; what is isotropic has its share
+    # of the other dimensions too.
     floor = max(shrinkage, 1e-6) * float(np.trace(g)) / (m * d_model)
-    inside = np.sqrt((1 - shrinkage) / m) * generator.standard_normal((n + m, m)) @ span
-    inside += np.sqrt(floor) * generator.standard_normal(inside.shape)
-    rows = np.hstack([inside, np.sqrt(floor) * _isotropic(n + m, d_model - span.shape[1], generator)])
+    inside = generator.standard_normal((n + m, len(values))) * np.sqrt((1 - shrinkage) / m * values + floor)
+    rows = np.hstack([inside, np.sqrt(floor) * _isotropic(n + m, d_model - len(values), generator)])
     rows *= (generator.choice(np.sqrt(np.diag(g)), n + m) / np.linalg.norm(rows, axis=1))[:, None]
     drawn, differences, noise = rows @ rows.T, np.arange(n), np.arange(n, n + m)
     again = shrinkage_of(drawn[n:, n:], d_model)

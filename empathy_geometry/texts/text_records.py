@@ -252,7 +252,7 @@ def _name(record: Mapping[str, Any], key: str, where: str) -> str:
         raise ValueError(f"{where}: has no {key!r}; its keys are {_keys(record)}")
     value = record[key]
     if is_missing(value) or isinstance(value, list | tuple | Mapping):
-        raise ValueError(f"{where}: {key!r} must be a non-empty string, got {_shown(value)}")
+        raise ValueError(f"{where}: {key!r} must be a non-empty string (nan stands for a gap), got {_shown(value)}")
     try:
         return str(as_name(value, f"{where}: {key!r}"))
     except TypeError as error:

@@ -21,13 +21,20 @@ from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 EXPECTED = (ValueError, TypeError, FileNotFoundError)
 
+
+def says_something(text: str) -> bool:
+    return bool(text.strip()) and text.strip().lower() not in ("nan", "nat", "<na>")  # what tables write for a gap
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=40).filter(
-    lambda t: bool(t.strip()) and t.strip().lower() not in ("nan", "nat", "<na>")  # what tables write for a gap
+    says_something
 )
 cells = texts.filter(lambda t: "\r" not in t)
 # Names have one form (NFC), whatever form they were written in.
-names = st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=8).map(
-    partial(unicodedata.normalize, "NFC")
+names = (
+    st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=8)
+    .map(partial(unicodedata.normalize, "NFC"))
+    .filter(says_something)
 )
 
 
