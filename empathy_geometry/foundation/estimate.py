@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import inf, isinf, isnan
-from typing import Any
+from typing import Any, NoReturn
+
+import numpy as np
 
 from empathy_geometry.foundation.terminal import printable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """A point estimate with its interval.
 
-    `float(estimate)` is the value. `low` and `high` are None where no interval was asked for.
+    It stands for its value where that is safe: in `float`, `round`, a format such as `f"{e:.2f}"`, comparisons and
+    numpy. Two of them are equal where all fields are. Arithmetic raises a sentence, since intervals do not add; say
+    `e.value` or `float(e)` for a bare number. `low` and `high` are None where no interval was asked for.
 
     Attributes:
         value: The point estimate.
@@ -31,7 +35,12 @@ class Estimate:
         (0.9, '0.900 [0.800, 1.000]')
         >>> print(Estimate(3.7, low=3.1, high=float("inf")))
         3.700 [3.100, open)
+        >>> f"{e:.2f}", round(e, 1), e > 0.85, e.interval
+        ('0.90', 0.9, True, (0.8, 1.0))
     """
+
+    # numpy's own operators leave arithmetic to this class, which refuses it.
+    __array_ufunc__ = None
 
     value: float
     low: float | None = None
@@ -53,6 +62,56 @@ class Estimate:
 
     def __float__(self) -> float:
         return float(self.value)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.value, dtype=float if dtype is None else dtype)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec) if spec else str(self)
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(float(self.value), digits) if digits is not None else round(float(self.value))
+
+    def __lt__(self, other: object) -> Any:
+        return self.value < _bare(other) if _is_comparable(other) else NotImplemented
+
+    def __le__(self, other: object) -> Any:
+        return self.value <= _bare(other) if _is_comparable(other) else NotImplemented
+
+    def __gt__(self, other: object) -> Any:
+        return self.value > _bare(other) if _is_comparable(other) else NotImplemented
+
+    def __ge__(self, other: object) -> Any:
+        return self.value >= _bare(other) if _is_comparable(other) else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Estimate):
+            return asdict(self) == asdict(other)
+        return self.value == float(other) if isinstance(other, _NUMBERS) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(float(self.value))
+
+    def _refuse(self, *others: object) -> NoReturn:
+        raise TypeError(
+            f"arithmetic with an estimate ({self}) would lose its interval, and intervals do not add; calculate with "
+            f"its value (estimate.value or float(estimate)), or compare two quantities by a function that knows how "
+            f"their errors go together"
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __pow__ = __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __neg__ = __pos__ = __abs__ = _refuse
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The ends, `low, high = estimate.interval`.
+
+        Raises:
+            ValueError: no interval was computed.
+        """
+        if self.low is None or self.high is None:
+            raise ValueError(f"no interval was computed for this estimate ({self.method or 'method unknown'})")
+        return self.low, self.high
 
     @printable
     def __str__(self) -> str:
@@ -99,3 +158,15 @@ class Estimate:
         if fields.get("value", 0.0) is None:
             fields["value"] = inf
         return fields
+
+
+_NUMBERS = (int, float, np.number, np.bool_)
+
+
+def _is_comparable(other: object) -> bool:
+    """Numbers, other estimates, and arrays and tensors of numbers."""
+    return isinstance(other, (Estimate, *_NUMBERS)) or hasattr(other, "__array__")
+
+
+def _bare(other: Any) -> Any:
+    return other.value if isinstance(other, Estimate) else other
