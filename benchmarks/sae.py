@@ -19,6 +19,7 @@ from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.agreement import sae_agreement
 from empathy_geometry.sae.concept_halves import AgreementData
 from empathy_geometry.sae.controls import random_decoder
+from empathy_geometry.sae.design import AgreementDesign, SaeDesign
 from empathy_geometry.sae.features import pooled_features
 from empathy_geometry.sae.sparse_probing import SparseProbe
 from empathy_geometry.sae.subspace_agreement import NULLS, agreement_with_concept
@@ -40,7 +41,7 @@ def verdicts(repeats: int) -> None:
         values, nulls, counts = [], [], Counter()
         for seed in range(repeats):
             p = planted_dictionary(n_groups=40, seed=seed, **options)
-            found = sae_agreement(p.sae, p.activations, n_draws=99, progress=False, seed=seed)
+            found = sae_agreement(p.sae, p.activations, design=AgreementDesign(n_draws=99), progress=False, seed=seed)
             values.append(found.agreement.value.value)
             nulls.append(max(null.mean() for null in found.agreement.nulls.values()))
             counts[found.verdict] += 1
@@ -48,7 +49,13 @@ def verdicts(repeats: int) -> None:
     values = []
     for seed in range(repeats):
         p = planted_dictionary(n_groups=40, seed=seed)
-        found = sae_agreement(random_decoder(p.sae, seed=seed), p.activations, n_draws=99, progress=False, seed=seed)
+        found = sae_agreement(
+            random_decoder(p.sae, seed=seed),
+            p.activations,
+            design=AgreementDesign(n_draws=99),
+            progress=False,
+            seed=seed,
+        )
         values.append((found.agreement.value.value, found.agreement.nulls["isotropic"].mean(), found.verdict))
     counted = dict(Counter(v for _, _, v in values))
     mean, null = (np.mean([row[i] for row in values]) for i in (0, 1))
@@ -116,7 +123,9 @@ def training_cost(quick: bool) -> None:
     for d_sae in (1152,) if quick else (1152, 2304):
         for architecture in ("topk", "batchtopk", "standard"):
             sae = train_on_tokens(
-                tokens, d_sae=d_sae, held_out=0.0, n_steps=30, architecture=architecture, progress=False
+                tokens,
+                SaeDesign(d_sae=d_sae, held_out=0.0, n_steps=30, architecture=architecture),
+                progress=False,
             )
             print(f"  {architecture:<10} {d_sae:>5} features  {1000 * sae.training.seconds / 30:>8.1f}")
 
@@ -131,7 +140,9 @@ def embedded(folder: Path, n_tokens: int | None, n_steps: int) -> None:
     print(tokens)
     saes = []
     for seed in (0, 1):
-        sae = train_on_tokens(tokens, expansion=2, n_steps=n_steps, seed=seed, folder=folder / f"seed-{seed}")
+        sae = train_on_tokens(
+            tokens, SaeDesign(expansion=2, n_steps=n_steps), seed=seed, folder=folder / f"seed-{seed}"
+        )
         print(sae)
         saes.append(sae)
     for texts in (eg.datasets.empathy_pairs(), eg.datasets.formality_pairs()):

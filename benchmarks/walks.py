@@ -67,7 +67,9 @@ def main() -> None:
     walks = {
         "report(folder)": (lambda: report(folder), "reports"),
         "sae_agreement(sae, activations)": (
-            lambda: sae_agreement(planted.sae, planted.activations, other=planted.sae, n_draws=19, rank=3),
+            lambda: sae_agreement(
+                planted.sae, planted.activations, other=planted.sae, design=eg.AgreementDesign(n_draws=19, rank=3)
+            ),
             "sae",
         ),
     }

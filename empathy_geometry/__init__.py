@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from empathy_geometry import texts as texts
     from empathy_geometry.activations.extraction import extract_activations as extract_activations
     from empathy_geometry.activations.pooled import Activations as Activations
+    from empathy_geometry.activations.reading import ReadingDesign as ReadingDesign
     from empathy_geometry.audit.text_audit import audit_texts as audit_texts
     from empathy_geometry.causal.design import CausalDesign as CausalDesign
     from empathy_geometry.causal.effects import causal_effects as causal_effects
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from empathy_geometry.models.loading import load_model as load_model
     from empathy_geometry.reports.build import report as report
     from empathy_geometry.sae.agreement import sae_agreement as sae_agreement
+    from empathy_geometry.sae.design import AgreementDesign as AgreementDesign
+    from empathy_geometry.sae.design import SaeDesign as SaeDesign
     from empathy_geometry.sae.loading import load_sae as load_sae
     from empathy_geometry.sae.training import train_sae as train_sae
     from empathy_geometry.steering.coherence import coherence as coherence

@@ -106,7 +106,12 @@ def _steering():
 
 def _sae():
     planted = planted_dictionary(n_groups=20)
-    found = eg.sae_agreement(planted.sae, planted.activations, other=planted.sae, n_draws=19, rank=2, n_splits=3)
+    found = eg.sae_agreement(
+        planted.sae,
+        planted.activations,
+        other=planted.sae,
+        design=eg.AgreementDesign(n_draws=19, rank=2, n_splits=3),
+    )
     yield found
     yield from (found.agreement, found.probing, found.quality, found.stability, found.reference)
     yield TrainingReport(3, 100, 1, 0, 200, 0.9, None, 4.0, 2, 1.5, ORIGIN, ("0",))

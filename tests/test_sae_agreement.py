@@ -24,7 +24,9 @@ PLANTED = planted_dictionary(n_groups=30)
 
 @pytest.fixture(scope="module")
 def found() -> eg.results.SaeAgreement:
-    return eg.sae_agreement(PLANTED.sae, PLANTED.activations, other=PLANTED.sae, n_draws=99, rank=3)
+    return eg.sae_agreement(
+        PLANTED.sae, PLANTED.activations, other=PLANTED.sae, design=eg.AgreementDesign(n_draws=99, rank=3)
+    )
 
 
 def test_the_true_features_agree_with_the_concept(found):
@@ -80,7 +82,7 @@ def test_the_planted_subspace_is_the_one_that_was_found(found):
     pairs = eg.Subspace.from_activations(PLANTED.activations, layer=0, positive="positive", negative="negative", rank=3)
     assert found.agreements["pairs"].rank == 3
     assert pairs.overlap(PLANTED.subspace) > 2 * 3 / 64
-    closest = eg.sae_agreement(PLANTED.sae, PLANTED.subspace, n_features=3, n_draws=99)
+    closest = eg.sae_agreement(PLANTED.sae, PLANTED.subspace, design=eg.AgreementDesign(n_features=3, n_draws=99))
     assert closest.agreement.value.value == pytest.approx(1.0)
     assert {i for i, _ in closest.agreement.selected} == set(PLANTED.concept_features.tolist())
     assert closest.verdict == "cannot tell"
@@ -91,14 +93,16 @@ def test_a_random_decoder_is_at_its_null_and_never_supported(found):
     control = found.controls["random decoder"]
     assert control.value.value < 0.45
     assert abs(control.value.value - control.nulls["isotropic"].mean()) < 0.15
-    random = eg.sae_agreement(random_decoder(PLANTED.sae, seed=3), PLANTED.activations, n_draws=39)
+    random = eg.sae_agreement(
+        random_decoder(PLANTED.sae, seed=3), PLANTED.activations, design=eg.AgreementDesign(n_draws=39)
+    )
     assert random.verdict != "supported"
     assert random.agreement.pvalue > 0.05
 
 
 def test_a_concept_off_the_dictionary_is_not_supported():
     off = planted_dictionary(n_groups=30, inside=False, seed=1)
-    result = eg.sae_agreement(off.sae, off.activations, n_draws=39)
+    result = eg.sae_agreement(off.sae, off.activations, design=eg.AgreementDesign(n_draws=39))
     assert result.probing.dense.auroc.low > 0.5
     assert result.verdict == "not supported"
     assert "covariance" in result.reason
@@ -106,7 +110,7 @@ def test_a_concept_off_the_dictionary_is_not_supported():
 
 def test_without_a_concept_one_cannot_tell():
     none = planted_dictionary(n_groups=30, strength=0.0)
-    result = eg.sae_agreement(none.sae, none.activations, n_draws=39)
+    result = eg.sae_agreement(none.sae, none.activations, design=eg.AgreementDesign(n_draws=39))
     assert result.verdict == "cannot tell"
     assert "not above chance" in result.reason
     assert result.agreement.corrected is None
@@ -176,14 +180,15 @@ def test_the_result_says_everything_in_json_and_text(found):
     assert "<table>" in found._repr_html_()
 
 
-def test_plain_rows_with_labels_and_groups_give_the_same_numbers(found):
+def test_plain_rows_give_the_same_numbers(found):
     acts = PLANTED.activations
-    plain = eg.sae_agreement(
-        PLANTED.sae, acts.layer(0), labels=acts.labels, groups=acts.groups, n_draws=9, positive="positive"
-    )
+    rows = eg.Activations.from_arrays(acts.layer(0), acts.labels, acts.groups, layers=0)
+    plain = eg.sae_agreement(PLANTED.sae, rows, design=eg.AgreementDesign(n_draws=9), positive="positive")
     assert plain.agreement.value == found.agreement.value
-    with pytest.raises(TypeError, match="a tensor needs labels"):
+    with pytest.raises(TypeError, match=r"activations must be .* got Tensor; try .*from_arrays"):
         eg.sae_agreement(PLANTED.sae, acts.layer(0))
+    with pytest.raises(TypeError, match=r"no keyword 'labels'; write .*from_arrays"):
+        eg.sae_agreement(PLANTED.sae, acts.layer(0), labels=acts.labels)
 
 
 def test_misfits_are_named():

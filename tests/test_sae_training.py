@@ -1,5 +1,7 @@
 """Training a sparse autoencoder: it finds planted features, resumes exactly, and reads back through SAELens itself."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_models import D_MODEL, tiny_bridge
@@ -7,16 +9,17 @@ from tiny_models import D_MODEL, tiny_bridge
 import empathy_geometry as eg
 from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.autoencoder import as_autoencoder
+from empathy_geometry.sae.design import ARCHITECTURES, SaeDesign
 from empathy_geometry.sae.features import reconstruction
 from empathy_geometry.sae.lens import sae_lens
 from empathy_geometry.sae.stability import feature_stability
 from empathy_geometry.sae.token_activations import token_activations
-from empathy_geometry.sae.training import ARCHITECTURES, train_on_tokens
+from empathy_geometry.sae.training import train_on_tokens
 from empathy_geometry.sae.training_loop import TrainingLoop
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PLANTED = planted_dictionary(n_groups=8, d_model=24, d_sae=40, n_concept=2, l0=3, n_tokens=5000)
-OPTIONS = {"d_sae": 48, "k": 3, "n_steps": 800, "batch_size": 128, "learning_rate": 3e-3, "progress": False}
+DESIGN = SaeDesign(d_sae=48, k=3, n_steps=800, batch_size=128, learning_rate=3e-3)
 
 
 def cosines(sae: eg.sae.SparseAutoencoder) -> torch.Tensor:
@@ -27,7 +30,7 @@ def cosines(sae: eg.sae.SparseAutoencoder) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def trained(sae_lens_installed: None) -> eg.sae.SparseAutoencoder:
-    return train_on_tokens(PLANTED.tokens, **OPTIONS)
+    return train_on_tokens(PLANTED.tokens, DESIGN, progress=False)
 
 
 def test_training_finds_the_planted_features(trained):
@@ -43,7 +46,7 @@ def test_training_finds_the_planted_features(trained):
 
 
 def test_two_seeds_find_the_same_features(trained):
-    second = train_on_tokens(PLANTED.tokens, **OPTIONS | {"seed": 1})
+    second = train_on_tokens(PLANTED.tokens, DESIGN, seed=1, progress=False)
     found = feature_stability(trained, second, rows=PLANTED.tokens.values.numpy()[:200])
     # 40 features are there to be found by 48, so that some stay idle.
     assert found.share > 0.6
@@ -55,9 +58,8 @@ def test_two_seeds_find_the_same_features(trained):
 @pytest.mark.usefixtures("sae_lens_installed")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_reads_raw_activations_after_training(architecture):
-    found = train_on_tokens(
-        PLANTED.tokens, **OPTIONS | {"architecture": architecture, "l1_coefficient": 0.5, "n_steps": 400}
-    )
+    design = replace(DESIGN, architecture=architecture, l1_coefficient=0.5, n_steps=400)
+    found = train_on_tokens(PLANTED.tokens, design, progress=False)
     rows = PLANTED.tokens.values[:300]
     assert reconstruction(found, rows).explained > 0.6
     assert 0.5 < found.training.l0 < 20
@@ -66,7 +68,7 @@ def test_every_architecture_reads_raw_activations_after_training(architecture):
 
 @pytest.mark.usefixtures("sae_lens_installed")
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    options = OPTIONS | {"n_steps": 60, "architecture": "batchtopk"}
+    options = {"design": replace(DESIGN, n_steps=60, architecture="batchtopk"), "progress": False}
     whole = train_on_tokens(PLANTED.tokens, **options)
     step = TrainingLoop._batch
 
@@ -96,7 +98,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("sae_lens_installed")
 def test_a_checkpoint_of_other_settings_is_refused_unless_told_not_to_resume(tmp_path, monkeypatch):
-    options = OPTIONS | {"n_steps": 20}
+    options = {"design": replace(DESIGN, n_steps=20), "progress": False}
 
     def killed(self, number):
         self.save()
@@ -130,11 +132,11 @@ def test_saved_and_read_back_by_saelens_itself(trained, tmp_path):
 
 def test_too_few_tokens_say_how_many_are_needed():
     with pytest.raises(ValueError, match=r"4500 training tokens do not train 600 features.*6000 here.*d_sae=450"):
-        train_on_tokens(PLANTED.tokens, d_sae=600, progress=False)
+        train_on_tokens(PLANTED.tokens, SaeDesign(d_sae=600), progress=False)
     with pytest.raises(ValueError, match="architecture must be one of"):
-        train_on_tokens(PLANTED.tokens, architecture="gated")
+        SaeDesign(architecture="gated")
     with pytest.raises(ValueError, match="held_out must lie in"):
-        train_on_tokens(PLANTED.tokens, held_out=1.0)
+        SaeDesign(held_out=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +206,8 @@ def test_massive_tokens_are_left_out(model, monkeypatch):
 @pytest.mark.usefixtures("sae_lens_installed")
 def test_train_sae_from_texts_to_a_folder_that_is_not_trained_twice(model, tmp_path, monkeypatch):
     texts = eg.datasets.formality_pairs()
-    options = {"layer": 1, "d_sae": 32, "k": 4, "n_steps": 60, "folder": tmp_path, "progress": False}
+    design = SaeDesign(d_sae=32, k=4, n_steps=60)
+    options = {"layer": 1, "design": design, "folder": tmp_path, "progress": False}
     sae = eg.train_sae(model, texts, n_tokens=4000, **options)
     assert sae.d_model == D_MODEL
     assert sae.place == (1, "resid_post")
@@ -220,3 +223,5 @@ def test_texts_of_a_wrong_kind(model):
         token_activations(model, "one text", layer=0)
     with pytest.raises(TypeError, match="all LabeledTexts or all strings"):
         token_activations(model, ["a", eg.datasets.formality_pairs()], layer=0)
+    with pytest.raises(ValueError, match="attention sink"):
+        token_activations(model, ["a text"], layer=0, reading=eg.ReadingDesign(outlier_tokens="keep"))

@@ -7,6 +7,7 @@ import torch
 from tiny_models import D_MODEL, tiny_bridge
 
 import empathy_geometry as eg
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.models import chat_template
 from empathy_geometry.sae.token_activations import token_activations
@@ -60,7 +61,9 @@ CALLS = {
     ),
     "response_spans": lambda m, d: response_spans(m, TEXTS, chat_template=True, date=d),
     "token_scores": lambda m, d: eg.token_scores(m, TEXTS, direction(), chat_template=True, date=d),
-    "token_activations": lambda m, d: token_activations(m, TEXTS, layer=1, chat_template=True, date=d, progress=False),
+    "token_activations": lambda m, d: token_activations(
+        m, TEXTS, layer=1, reading=ReadingDesign(chat_template=True, date=d), progress=False
+    ),
 }
 
 

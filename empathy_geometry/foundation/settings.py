@@ -1,11 +1,14 @@
 """Settings that belong together: small frozen classes, checked when they are made, before any work."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
 from typing import Any, TypeVar
 
 S = TypeVar("S", bound="Settings")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Settings:
@@ -32,6 +35,64 @@ class Settings:
             f.name: " ".join(str(v).split()) if hasattr(v := getattr(self, f.name), "get_params") else v
             for f in fields(self)  # type: ignore[arg-type]
         }
+
+
+def takes_settings(*, gone: Mapping[str, str] | None = None, **objects: type[Settings]) -> Callable[[F], F]:
+    """Decorator: a setting given as a plain keyword is a TypeError that names the object it belongs to now.
+
+    Args:
+        gone: What to write instead of other keywords that the function no longer has.
+        **objects: The class of each settings argument; a setting that is itself such an object counts with its own.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Design(Settings):
+        ...     n_prompts: int = 6
+        >>> @takes_settings(design=Design)
+        ... def study(*, design: Design = Design()) -> int:
+        ...     return design.n_prompts
+        >>> study(n_prompts=3)
+        Traceback (most recent call last):
+        TypeError: study has no keyword 'n_prompts'; write design=Design(n_prompts=...)
+    """
+
+    def decorate(function: F) -> F:
+        name = function.__name__
+        order = list(signature(function).parameters)
+        instead = {**_keywords(objects), **(gone or {})}
+
+        @wraps(function)
+        def called(*args: Any, **given: Any) -> Any:
+            for keyword in given:
+                if keyword in instead:
+                    raise TypeError(f"{name} has no keyword {keyword!r}; write {instead[keyword]}")
+            everything = {**dict(zip(order, args, strict=False)), **given}
+            for keyword, kind in objects.items():
+                if keyword in everything and not isinstance(everything[keyword], kind):
+                    got = type(everything[keyword]).__name__
+                    raise TypeError(f"{keyword} must be a {kind.__name__}, got {got}; try {keyword}={kind.__name__}()")
+            return function(*args, **given)
+
+        called.moved_keywords = instead  # type: ignore[attr-defined]
+        return called  # type: ignore[return-value]
+
+    return decorate
+
+
+def _keywords(objects: Mapping[str, type[Settings]]) -> dict[str, str]:
+    """How each setting is written now."""
+    found: dict[str, str] = {}
+    for keyword, kind in objects.items():
+        for field in fields(kind):  # type: ignore[arg-type]
+            inner = type(field.default)
+            if issubclass(inner, Settings):
+                nested = _keywords({field.name: inner})
+                found |= {
+                    name: f"{keyword}={kind.__name__}({how})" for name, how in nested.items() if name not in found
+                }
+            found[field.name] = f"{keyword}={kind.__name__}({field.name}=...)"
+    return found
 
 
 def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:

@@ -7,12 +7,12 @@ import numpy as np
 from torch import Tensor
 
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.evaluation.cross_validation import Evaluation
 from empathy_geometry.evaluation.metrics import auroc_excess
-from empathy_geometry.foundation._types import LabelsLike, Layer
-from empathy_geometry.foundation._validation import as_groups, as_names, class_name
+from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._validation import as_groups, class_name
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance, kind_of
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.geometry.subspaces import Subspace
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.identity import identity_differences
@@ -21,32 +21,34 @@ from empathy_geometry.sae.aligned import aligned_agreement
 from empathy_geometry.sae.autoencoder import SparseAutoencoder, as_autoencoder, hook_of_place, layer_of
 from empathy_geometry.sae.concept_halves import AgreementData, is_paired
 from empathy_geometry.sae.controls import random_decoder, untrained
+from empathy_geometry.sae.design import AgreementDesign
 from empathy_geometry.sae.features import PooledFeatures, pooled_features
 from empathy_geometry.sae.reference_counts import reference_counts
-from empathy_geometry.sae.sparse_probing import SPARSITIES, SparseProbing, sparse_probing
+from empathy_geometry.sae.sparse_probing import SparseProbing, sparse_probing
 from empathy_geometry.sae.stability import FeatureStability, feature_stability
 from empathy_geometry.sae.subspace_agreement import SubspaceAgreement, agreement_with_concept
 
 _CONTROL_DRAWS = 99
 
 
+@takes_settings(
+    design=AgreementDesign,
+    gone={
+        "labels": "sae_agreement(sae, Activations.from_arrays(rows, labels, groups, layers=...))",
+        "dense": "nothing: the dense probe is computed on the same folds",
+        "groups": "sae_agreement(sae, Activations.from_arrays(rows, labels, groups, layers=...))",
+    },
+)
 def sae_agreement(
     sae: object,
-    activations: Activations | Subspace | Tensor,
+    activations: Activations | Subspace,
     *,
     model: HookedModel | None = None,
     positive: str | None = None,
     negative: str | None = None,
     layer: Layer | None = None,
-    labels: LabelsLike | None = None,
-    groups: LabelsLike | None = None,
     other: object | None = None,
-    n_features: int = 16,
-    rank: int = 4,
-    ks: Sequence[int] = SPARSITIES,
-    dense: Evaluation | None = None,
-    n_splits: int = 5,
-    n_draws: int = 199,
+    design: AgreementDesign = AgreementDesign(),  # noqa: B008 - immutable
     seed: int = 0,
     progress: bool = True,
 ) -> SaeAgreement:
@@ -59,28 +61,21 @@ def sae_agreement(
 
     Args:
         sae: From `load_sae`, `train_sae` or SAELens.
-        activations: Labeled activations at the SAE's layer; or a `Subspace`, which is held against the closest
-            features (fewer nulls, no probing); or rows [n, d_model] with `labels` and `groups`, taken as single tokens.
+        activations: Labeled activations at the SAE's layer, from a model or from plain rows
+            (`Activations.from_arrays`), which are taken as single tokens; or a `Subspace`, which is held against the
+            closest features (fewer nulls, no probing).
         model: The model behind the activations. With it, each token is encoded and the features are averaged; without,
             the pooled vectors are encoded, which for means over tokens is a substitute, noted in the result.
         positive: The concept's class; None takes the class that comes first.
         negative: The class to compare with; None takes the other one.
         layer: Which layer of the activations; None takes the SAE's own.
-        labels: Class of each row, for a tensor.
-        groups: Scenario of each row, for a tensor.
         other: An SAE of another seed, for the stability of features.
-        n_features: Features behind the headline agreement.
-        rank: Of the subspace of paired differences.
-        ks: Numbers of features of the sparse probes.
-        dense: An evaluation of the dense probe at this layer, with the same `n_splits` and `seed`, to save computing
-            it.
-        n_splits: Folds of the probes, and random halves of the agreement.
-        n_draws: Draws of each null.
+        design: Numbers of features, folds and draws.
         seed: Of folds, halves, nulls and controls.
         progress: Show bars (never when the output is not a terminal).
 
     Raises:
-        TypeError: neither an SAE nor activations, or a tensor without labels and groups.
+        TypeError: neither an SAE nor activations.
         ValueError: an SAE of another width, layer or site, fewer than eight scenarios, or more than two classes
             without `positive` and `negative`.
 
@@ -90,8 +85,13 @@ def sae_agreement(
     """
     own = as_autoencoder(sae)
     if isinstance(activations, Subspace):
-        return _of_subspace(own, activations, n_features, n_draws, seed)
-    acts = _as_activations(activations, labels, groups, layer, own)
+        return _of_subspace(own, activations, design, seed)
+    if not isinstance(activations, Activations):
+        raise TypeError(
+            f"activations must be Activations or a Subspace, got {type(activations).__name__}; try "
+            f"extract_activations(model, texts, layers=[...]) or Activations.from_arrays(rows, labels, groups, ...)"
+        )
+    acts = activations
     positive, negative = _classes(acts, positive, negative)
     at = _layer(own, acts, layer)
     own.check_fits(acts.d_model, (at, acts.site))
@@ -111,13 +111,20 @@ def sae_agreement(
         values, frequency = features.values.double().numpy(), features.quality.frequency.numpy()
         return AgreementData(values, of.decoder.double().numpy(), rows, is_positive, group, frequency)
 
-    options: dict[str, Any] = {"n_features": n_features, "n_splits": n_splits, "n_draws": n_draws, "seed": seed}
+    options: dict[str, Any] = {
+        "n_features": design.n_features,
+        "n_splits": design.n_splits,
+        "n_draws": design.n_draws,
+        "seed": seed,
+    }
     agreements = {HEADLINE: agreement_with_concept(data(encoded[0], own), **options)}
     paired = is_paired(is_positive, group)
     if paired:
-        agreements["pairs"] = agreement_with_concept(data(encoded[0], own), concept="pairs", rank=rank, **options)
+        agreements["pairs"] = agreement_with_concept(
+            data(encoded[0], own), concept="pairs", rank=design.rank, **options
+        )
     controls = {
-        name: agreement_with_concept(data(features, of), **options | {"n_draws": min(n_draws, _CONTROL_DRAWS)})
+        name: agreement_with_concept(data(features, of), **options | {"n_draws": min(design.n_draws, _CONTROL_DRAWS)})
         for name, features, of in (
             ("random decoder", encoded[0], random_decoder(own, seed=seed)),
             ("untrained", encoded[1], empty),
@@ -127,11 +134,11 @@ def sae_agreement(
         "layer": at,
         "positive": positive,
         "negative": negative,
-        "n_splits": n_splits,
+        "n_splits": design.n_splits,
         "seed": seed,
     }
-    sizes = sorted({*ks, n_features, few(n_features)})
-    probing = sparse_probing(encoded[0].values, acts, ks=sizes, dense=dense, **folds)
+    sizes = sorted({*design.ks, design.n_features, few(design.n_features)})
+    probing = sparse_probing(encoded[0].values, acts, ks=sizes, **folds)
     without = sparse_probing(encoded[1].values, acts, ks=list(probing.sparse), dense=probing.dense, **folds)
     over = _over_untrained(probing, without, positive)
     verdict, reason = judge(agreements[HEADLINE], probing, over, encoded[0].quality)
@@ -159,12 +166,12 @@ def sae_agreement(
         verdict=verdict,
         reason=reason,
         notes=_notes(own, acts, encoded[0], paired),
-        provenance=_provenance(own, acts, seed, {"rank": rank, "ks": list(sizes), "layer": at, **options}),
+        provenance=_provenance(own, acts, seed, {"rank": design.rank, "ks": list(sizes), "layer": at, **options}),
     )
 
 
-def _of_subspace(sae: SparseAutoencoder, subspace: Subspace, n_features: int, n_draws: int, seed: int) -> SaeAgreement:
-    found = aligned_agreement(sae, subspace, n_features=n_features, n_draws=n_draws, seed=seed)
+def _of_subspace(sae: SparseAutoencoder, subspace: Subspace, design: AgreementDesign, seed: int) -> SaeAgreement:
+    found = aligned_agreement(sae, subspace, n_features=design.n_features, n_draws=design.n_draws, seed=seed)
     verdict, reason = judge(found, None, {}, None)
     return SaeAgreement(
         sae=_described(sae),
@@ -190,29 +197,6 @@ def _of_subspace(sae: SparseAutoencoder, subspace: Subspace, n_features: int, n_
             settings={"subspace": subspace.method},
         ),
     )
-
-
-def _as_activations(
-    given: Activations | Tensor,
-    labels: LabelsLike | None,
-    groups: LabelsLike | None,
-    layer: Layer | None,
-    sae: SparseAutoencoder,
-) -> Activations:
-    if isinstance(given, Activations):
-        return given
-    if not isinstance(given, Tensor) or given.ndim != 2:
-        raise TypeError(
-            f"activations must be Activations, a Subspace or a tensor [n, d_model], got {type(given).__name__}; try "
-            f"extract_activations(model, texts, layers=[...])"
-        )
-    if labels is None or groups is None:
-        raise TypeError("a tensor needs labels=... and groups=... (the scenario of each row) beside it")
-    place = (layer, "resid_post") if layer is not None else sae.place or (0, "resid_post")
-    classes, scenarios = (
-        as_names(x, name, len(given)).astype(str) for name, x in (("labels", labels), ("groups", groups))
-    )
-    return Activations(given[:, None], (place[0],), classes, scenarios, "given", place[1])
 
 
 def _classes(acts: Activations, positive: str | None, negative: str | None) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """Activations token by token, for training a sparse autoencoder: extracted in shards, resumable."""
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,15 +17,17 @@ from empathy_geometry.activations.extraction import tokens_per_batch
 from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.activations.outlier_tokens import OUTLIER_FACTOR, find_outliers, token_norms
 from empathy_geometry.activations.positions import judged_tokens
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.foundation._types import IntArray, Layer, StrArray
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.checked_json import content_sha256
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.hooked_model import HookedModel, Site, hook_name
 from empathy_geometry.models.identity import identity_differences, model_identity, tokenizer_sha256
 from empathy_geometry.models.loading import check_model
-from empathy_geometry.models.tokens import ControlReading, pad
+from empathy_geometry.models.tokens import pad
 from empathy_geometry.sae.training_texts import TrainingTexts, training_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -81,6 +82,7 @@ class TokenActivations:
         )
 
 
+@takes_settings(reading=ReadingDesign)
 def token_activations(
     model: HookedModel,
     texts: LabeledTexts | Sequence[LabeledTexts] | Sequence[str],
@@ -88,9 +90,7 @@ def token_activations(
     layer: Layer,
     site: Site = "resid_post",
     n_tokens: int | None = None,
-    chat_template: bool = False,
-    date: str | datetime.date | None = None,
-    control_tokens: ControlReading = "text",
+    reading: ReadingDesign = ReadingDesign(),  # noqa: B008 - immutable
     folder: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -107,30 +107,26 @@ def token_activations(
         layer: Where to read.
         site: Hook point of the block.
         n_tokens: At most about so many, in whole texts drawn at random; None takes all.
-        chat_template: Write the texts as the model's chat template does.
-        date: The day that a chat template writes, as in `extract_activations`.
-        control_tokens: As in `extract_activations`.
+        reading: How texts are read: chat template, control tokens. Outlier tokens are always left out.
         folder: Where finished shards are kept: called again after a kill, it goes on from there.
         seed: Of the drawing.
         progress: Show a bar (never when the output is not a terminal).
 
     Raises:
-        ValueError: unknown layer or site, a text that does not fit, or a folder that another run began.
+        ValueError: unknown layer or site, outlier tokens kept, a text that does not fit, or a folder that another run
+            began.
 
     Example:
         >>> tokens = token_activations(model, eg.datasets.empathy_pairs(), layer=17)  # doctest: +SKIP
     """
     check_model(model)
     name = hook_name(model, layer, site)
-    chosen = training_texts(
-        model,
-        texts,
-        n_tokens=n_tokens,
-        chat_template=chat_template,
-        date=date,
-        control_tokens=control_tokens,
-        seed=seed,
-    )
+    if reading.outlier_tokens == "keep":
+        raise ValueError(
+            "an attention sink a hundred times larger than any other token would be all that an SAE learns; leave "
+            "outlier_tokens='leave_out'"
+        )
+    chosen = training_texts(model, texts, n_tokens=n_tokens, reading=reading, seed=seed)
     identity = model_identity(model, edits=True)
     run = _run_identity(model, identity, chosen, name)
     lengths = np.array([len(t) for t in chosen.tokenized])

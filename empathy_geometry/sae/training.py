@@ -1,23 +1,23 @@
 """Training a sparse autoencoder on a model's activations, token by token."""
 
-import datetime
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.foundation._types import Layer
-from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.checked_json import content_sha256
 from empathy_geometry.foundation.provenance import Provenance, kind_of
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.models.hooked_model import HookedModel, Site
-from empathy_geometry.models.tokens import ControlReading
 from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder, hook_of_place
+from empathy_geometry.sae.design import Architecture, SaeDesign
 from empathy_geometry.sae.features import reconstruction
 from empathy_geometry.sae.lens import sae_lens
 from empathy_geometry.sae.loading import CONFIG_FILE, load_sae
@@ -26,34 +26,26 @@ from empathy_geometry.sae.training_loop import TrainingLoop
 from empathy_geometry.sae.training_report import TrainingReport
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
-Architecture = Literal["topk", "batchtopk", "standard"]
-ARCHITECTURES: tuple[Architecture, ...] = ("topk", "batchtopk", "standard")
 TOKENS_PER_FEATURE = 10
 """Fewer different tokens than this for each feature, and features remember texts instead of describing them."""
 
 
+@takes_settings(
+    design=SaeDesign,
+    reading=ReadingDesign,
+    gone={"resume": "another folder, or train_on_tokens(token_activations(...), resume=False)"},
+)
 def train_sae(
     model: HookedModel,
     texts: LabeledTexts | Sequence[LabeledTexts] | Sequence[str],
     *,
     layer: Layer,
     site: Site = "resid_post",
-    d_sae: int | None = None,
-    expansion: int = 4,
-    architecture: Architecture = "topk",
-    k: int = 32,
-    l1_coefficient: float = 1.0,
     n_tokens: int | None = None,
-    chat_template: bool = False,
-    date: str | datetime.date | None = None,
-    control_tokens: ControlReading = "text",
-    n_steps: int = 2000,
-    batch_size: int = 256,
-    learning_rate: float = 1e-3,
-    held_out: float = 0.1,
-    seed: int = 0,
+    design: SaeDesign = SaeDesign(),  # noqa: B008 - immutable
+    reading: ReadingDesign = ReadingDesign(),  # noqa: B008 - immutable
     folder: str | Path | None = None,
-    resume: bool = True,
+    seed: int = 0,
     progress: bool = True,
 ) -> SparseAutoencoder:
     """Train a sparse autoencoder with SAELens on the tokens of texts.
@@ -63,24 +55,12 @@ def train_sae(
         texts: One set, several, or plain strings; labels are not used.
         layer: Where to read.
         site: Hook point of the block.
-        d_sae: Number of features; None is `expansion` x d_model.
-        expansion: See `d_sae`.
-        architecture: "topk" (the k largest of each token; the same in training and use), "batchtopk" (k a token on
-            average; used as a JumpReLU with the mean threshold) or "standard" (ReLU with an L1 penalty).
-        k: Features that fire per token, for "topk" and "batchtopk".
-        l1_coefficient: Weight of the penalty of "standard".
         n_tokens: Train on at most about so many different tokens; None takes all that the texts have.
-        chat_template: Write the texts as the model's chat template does.
-        date: The day that a chat template writes, as in `extract_activations`.
-        control_tokens: As in `extract_activations`.
-        n_steps: Optimiser steps. 2,000 of 256 tokens with 2,304 features take about two minutes on two cores.
-        batch_size: Tokens a step.
-        learning_rate: Of Adam.
-        held_out: Share of the scenarios kept out of training, for the explained variance.
-        seed: Of weights, order and held-out scenarios.
+        design: Size, architecture, steps and learning rate.
+        reading: How texts are read: chat template, control tokens.
         folder: Where activations, checkpoints and, at the end, the SAE in SAELens's format go. Called again after a
             kill, training goes on; called again after the end, the SAE is loaded.
-        resume: False starts the training anew (activations are kept).
+        seed: Of weights, order and held-out scenarios.
         progress: Show bars (never when the output is not a terminal).
 
     Returns:
@@ -100,70 +80,54 @@ def train_sae(
         layer=layer,
         site=site,
         n_tokens=n_tokens,
-        chat_template=chat_template,
-        date=date,
-        control_tokens=control_tokens,
+        reading=reading,
         folder=None if folder is None else Path(folder) / "tokens",
         seed=seed,
         progress=progress,
     )
-    return train_on_tokens(
-        tokens,
-        d_sae=d_sae,
-        expansion=expansion,
-        architecture=architecture,
-        k=k,
-        l1_coefficient=l1_coefficient,
-        n_steps=n_steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        held_out=held_out,
-        seed=seed,
-        folder=folder,
-        resume=resume,
-        progress=progress,
-    )
+    return train_on_tokens(tokens, design, folder=folder, seed=seed, progress=progress)
 
 
+@takes_settings(design=SaeDesign)
 def train_on_tokens(
     tokens: TokenActivations,
+    design: SaeDesign = SaeDesign(),  # noqa: B008 - immutable
     *,
-    d_sae: int | None = None,
-    expansion: int = 4,
-    architecture: Architecture = "topk",
-    k: int = 32,
-    l1_coefficient: float = 1.0,
-    n_steps: int = 2000,
-    batch_size: int = 256,
-    learning_rate: float = 1e-3,
-    held_out: float = 0.1,
-    seed: int = 0,
     folder: str | Path | None = None,
     resume: bool = True,
+    seed: int = 0,
     progress: bool = True,
 ) -> SparseAutoencoder:
-    """As `train_sae`, on tokens that `token_activations` read: a second seed needs no second forward pass."""
-    check_choice(architecture, "architecture", ARCHITECTURES)
-    if not 0 <= held_out < 1:
-        raise ValueError(f"held_out must lie in [0, 1), got {held_out}")
-    if min(n_steps, batch_size, k, expansion) < 1:
-        raise ValueError("n_steps, batch_size, k and expansion must be positive")
+    """As `train_sae`, on tokens that `token_activations` read: a second seed needs no second forward pass.
+
+    Args:
+        tokens: What to train on.
+        design: As in `train_sae`, and so are the others.
+        folder: Where checkpoints and the SAE go.
+        resume: False starts the training anew.
+        seed: Of weights, order and held-out scenarios.
+        progress: Show bars.
+
+    Raises:
+        ValueError: as `train_sae`.
+    """
     width = int(tokens.values.shape[1])
-    features = expansion * width if d_sae is None else d_sae
-    kept_out = _held_out(tokens, held_out, seed)
+    features = design.expansion * width if design.d_sae is None else design.d_sae
+    kept_out = _held_out(tokens, design.held_out, seed)
     training = tokens.values[torch.from_numpy(~kept_out)]
     _check_enough(len(training), features, width)
+    penalised = design.architecture == "standard"
     settings: dict[str, Any] = {
         "layer": tokens.layer,
         "site": tokens.site,
-        "architecture": architecture,
+        "architecture": design.architecture,
         "d_sae": features,
-        "k": None if architecture == "standard" else min(k, features),
-        "l1_coefficient": l1_coefficient if architecture == "standard" else None,
-        "n_steps": n_steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "held_out": held_out,
+        "k": None if penalised else min(design.k, features),
+        "l1_coefficient": design.l1_coefficient if penalised else None,
+        "n_steps": design.n_steps,
+        "batch_size": design.batch_size,
+        "learning_rate": design.learning_rate,
+        "held_out": design.held_out,
     }
     run = content_sha256(
         settings
@@ -184,12 +148,12 @@ def train_on_tokens(
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         loop = TrainingLoop(
-            sae=_new_sae(architecture, settings, tokens, training),
+            sae=_new_sae(design.architecture, settings, tokens, training),
             rows=training,
-            n_steps=n_steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            dead_window=max(20, n_steps // 10),
+            n_steps=design.n_steps,
+            batch_size=design.batch_size,
+            learning_rate=design.learning_rate,
+            dead_window=max(20, design.n_steps // 10),
             seed=seed,
             run=run,
             checkpoint=checkpoint,
@@ -207,7 +171,7 @@ def train_on_tokens(
         n_tokens=len(training),
         n_held_out=len(held),
         n_massive=tokens.n_massive,
-        n_samples=n_steps * batch_size,
+        n_samples=design.n_steps * design.batch_size,
         explained=inside.explained,
         explained_held_out=None if outside is None else outside.explained,
         l0=(inside if outside is None else outside).l0,
@@ -222,7 +186,7 @@ def train_on_tokens(
         ),
         text_hashes=tuple(tokens.hashes[i] for i in trained) if tokens.hashes else (),
     )
-    done = replace(ready, training=report, name=f"{architecture} SAE trained here (seed {seed})")
+    done = replace(ready, training=report, name=f"{design.architecture} SAE trained here (seed {seed})")
     if target is not None:
         done.save(target)
         if checkpoint is not None:
@@ -292,7 +256,8 @@ def _finished(folder: Path, run: str) -> SparseAutoencoder:
     found = load_sae(folder)
     if found.training is None or found.training.provenance.settings.get("run") != run:
         raise ValueError(
-            f"{folder} holds an SAE of another run (other texts, settings or seed); use another folder, or resume=False"
+            f"{folder} holds an SAE of another run (other texts, settings or seed); use another folder, or "
+            f"train_on_tokens(..., resume=False)"
         )
     return replace(
         found,

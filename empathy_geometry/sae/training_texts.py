@@ -1,15 +1,15 @@
 """The texts that train a sparse autoencoder: one list, every prompt's tokens once, hashed."""
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.foundation._types import IntArray, StrArray
 from empathy_geometry.foundation.provenance import hash_texts
 from empathy_geometry.models.hooked_model import HookedModel
-from empathy_geometry.models.tokens import ControlReading, TokenizedText, tokenize
+from empathy_geometry.models.tokens import TokenizedText, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
@@ -43,9 +43,7 @@ def training_texts(
     texts: LabeledTexts | Sequence[LabeledTexts] | Sequence[str],
     *,
     n_tokens: int | None = None,
-    chat_template: bool = False,
-    date: str | datetime.date | None = None,
-    control_tokens: ControlReading = "text",
+    reading: ReadingDesign = ReadingDesign(),  # noqa: B008 - immutable
     seed: int = 0,
 ) -> TrainingTexts:
     """Tokenise sets of texts for training.
@@ -55,9 +53,7 @@ def training_texts(
         texts: One set, several, or plain strings (each its own scenario). A text that occurs twice counts once, and
             scenarios of one name are one scenario, also across sets.
         n_tokens: At most about so many tokens, in whole texts drawn at random; None takes all.
-        chat_template: Write the texts as the model's chat template does.
-        date: The day that a chat template writes, as in `extract_activations`.
-        control_tokens: As in `extract_activations`.
+        reading: How texts are read.
         seed: Of the drawing.
 
     Raises:
@@ -68,7 +64,7 @@ def training_texts(
     rows: list[tuple[TokenizedText, str, str, str | None]] = []
     seen: set[str] = set()
     for one in sets:
-        read = tokenize(model, one, chat_template=chat_template, date=date, control_tokens=control_tokens)
+        read = tokenize(model, one, **reading.tokenization)
         for i, tokens in enumerate(read):
             if one.texts[i] not in seen:
                 seen.add(one.texts[i])

@@ -20,6 +20,7 @@ from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.planted.texts import planted_neutral_texts, planted_prompts, planted_texts
 from empathy_geometry.planted.transformer import D_MODEL, planted_model
 from empathy_geometry.sae.agreement import sae_agreement
+from empathy_geometry.sae.design import AgreementDesign
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
 from empathy_geometry.studies.bandwidth_interval import joint_product, leave_out
@@ -184,9 +185,7 @@ def sae_checks(seed: int) -> list[Check]:
         planted.activations,
         positive="positive",
         negative="negative",
-        n_features=k,
-        rank=k,
-        n_draws=99,
+        design=AgreementDesign(n_features=k, rank=k, n_draws=99),
         seed=seed,
         progress=False,
     )

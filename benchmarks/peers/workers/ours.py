@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 import empathy_geometry as eg
 from empathy_geometry.generation.continuations import generate
 from empathy_geometry.geometry.direction_methods import fit_vector
-from empathy_geometry.models.hooked_transformer import _from_llama
+from empathy_geometry.models.hooked_transformer import to_hooked_transformer
 from empathy_geometry.texts.splits import Fold
 
 PACKAGES = ("empathy-geometry", "torch", "transformer-lens", "transformers", "scikit-learn")
@@ -22,7 +22,7 @@ PACKAGES = ("empathy-geometry", "torch", "transformer-lens", "transformers", "sc
 def model_of(inputs: Inputs, kind: str = "bridge") -> Any:
     hf, tokenizer = inputs.load_hugging_face("eager")
     if kind == "hooked_transformer":
-        model = _from_llama(hf, tokenizer, name="peer", device=torch.device("cpu"), dtype=torch.float32)
+        model = to_hooked_transformer(hf, tokenizer, name="peer", device=torch.device("cpu"), dtype=torch.float32)
     else:
         from transformer_lens.model_bridge import TransformerBridge
 
