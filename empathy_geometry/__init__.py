@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from empathy_geometry.foundation.estimate import Estimate as Estimate
     from empathy_geometry.generation.continuations import generate as generate
     from empathy_geometry.geometry.directions import ConceptDirection as ConceptDirection
+    from empathy_geometry.geometry.directions_by_layer import Directions as Directions
     from empathy_geometry.geometry.probes import Probe as Probe
     from empathy_geometry.geometry.regression_probe import RegressionProbe as RegressionProbe
     from empathy_geometry.geometry.subspaces import Subspace as Subspace

@@ -8,7 +8,7 @@ import empathy_geometry as eg
 from empathy_geometry.generation.continuations import generate
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.hook import response_spans
+from empathy_geometry.steering.hook import OPERATIONS, response_spans
 
 
 def direction(layer: int = 1, seed: int = 0, **fields) -> eg.ConceptDirection:
@@ -39,9 +39,9 @@ def stream_under(model, hook, ids, name="blocks.1.hook_resid_post", **arguments)
     return seen[0]
 
 
-@pytest.mark.parametrize("operation", ["add", "project_out", "clamp"])
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_alpha_zero_is_bit_identical_and_one_is_not(tiny_model, operation):
-    target = 3.0 if operation == "clamp" else None
+    target = {"clamp": 3.0, "cap": -3.0, "floor": 3.0}.get(operation)
     plain = logits(tiny_model, ids_of(tiny_model))
     hook = eg.SteeringHook(direction(), alpha=0.0, operation=operation, target=target)
     with hook.attached(tiny_model):
@@ -67,7 +67,7 @@ def test_prompt_and_generated_positions_are_told_apart_also_for_a_second_prompt(
     edited = []
 
     class Spy(eg.SteeringHook):
-        def edit(self, stream, *, columns=None):
+        def edit(self, stream, *, columns=None, layer=None):
             edited.append(columns[0].tolist())
             return stream
 
@@ -254,7 +254,7 @@ def test_bad_directions_are_named_before_anything_runs(tiny_model):
         eg.SteeringHook(torch.ones(D_MODEL))
     with pytest.raises(ValueError, match="knows its class_gap"):
         eg.SteeringHook(torch.ones(D_MODEL), layers=[0], units="class_gap")
-    with pytest.raises(TypeError, match="ConceptDirection, a Subspace or a tensor"):
+    with pytest.raises(TypeError, match="ConceptDirection, Directions, a Subspace or a tensor"):
         eg.SteeringHook([1.0, 2.0], layers=[0])
     with pytest.raises(ValueError, match="needs one direction"):
         eg.SteeringHook(eg.Subspace(torch.eye(D_MODEL)[:2], layer=0))

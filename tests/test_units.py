@@ -8,10 +8,10 @@ from tiny_models import D_MODEL
 import empathy_geometry as eg
 from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.generation.continuations import generate
+from empathy_geometry.geometry.direction_units import UNITS, unit_scale, units_of
 from empathy_geometry.planted.texts import planted_neutral_texts, planted_texts
 from empathy_geometry.planted.transformer import LAYER, planted_model
 from empathy_geometry.steering.search import SearchDesign, search_sweep
-from empathy_geometry.steering.units import UNITS, unit_scale, units_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

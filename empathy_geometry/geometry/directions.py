@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.direction_methods import METHODS, PAIRED_METHODS, Method, fit_vector
 from empathy_geometry.geometry.direction_quality import DirectionQuality, measure_quality, measure_scales
+from empathy_geometry.geometry.direction_units import unit_scale, units_of
 from empathy_geometry.models.identity import identity_differences
 
 if TYPE_CHECKING:
@@ -261,13 +262,76 @@ class ConceptDirection:
             raise ValueError(f"x must end in an axis of {self.d_model} (d_model), got shape {tuple(rows.shape)}")
         return rows @ self.vector.to(rows.device, rows.dtype if rows.is_floating_point() else torch.float32)
 
+    def score(
+        self, x: Float[Tensor, "*batch d_model"], *, units: Literal["raw", "class_gap"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """How much of the concept each row shows, as `token_scores` counts it.
+
+        Args:
+            x: Rows.
+            units: "class_gap": one class gap is 1, and 0 lies midway between the class means (where those are unknown,
+                where the projection is 0). "raw": `project`. None is "class_gap" where the direction has one.
+
+        Raises:
+            ValueError: another width, or no class gap where one is asked for.
+
+        Example:
+            >>> known = {"scales": {"class_gap": 2.0}, "class_means": {"positive": 5.0, "negative": 3.0}}
+            >>> direction = ConceptDirection(torch.tensor([1.0, 0.0]), **known)
+            >>> direction.score(torch.tensor([[5.0, 1.0], [3.0, 0.0]])).tolist()
+            [0.5, -0.5]
+        """
+        chosen = units_of(self, units)
+        projected = self.project(x)
+        if chosen != "class_gap":
+            check_choice(chosen, "units", ("raw", "class_gap"))
+            return projected
+        middle = sum(self.class_means.values()) / 2 if self.class_means else 0.0
+        return (projected - middle) / unit_scale(self, chosen)
+
+    def __neg__(self) -> "ConceptDirection":
+        """The same direction from the negative to the positive class: what was negative is positive."""
+        swapped = {"positive": "negative", "negative": "positive"}
+        return replace(
+            self,
+            vector=-self.vector,
+            positive=self.negative,
+            negative=self.positive,
+            class_means={swapped[name]: -mean for name, mean in self.class_means.items()},
+            baseline="",  # the other class's rows, whose hash is not kept
+        )
+
+    def __mul__(self, other: object) -> NoReturn:
+        raise TypeError(
+            f"a direction has unit length and keeps it; give the strength where it is used, as SteeringHook(direction, "
+            f"alpha={other!r}), or multiply the tensor: {other!r} * direction.vector. The opposite one is -direction"
+        )
+
+    __rmul__ = __mul__
+    __array_ufunc__ = None  # so that numpy's numbers ask this class, too
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.vector.numpy(), dtype=dtype)
+
+    def to(self, *args: Any, **kwargs: Any) -> "ConceptDirection":
+        """The direction itself, whatever `torch.Tensor.to` would be asked for.
+
+        Its vector stays in float32 on the CPU, where files and comparisons need it; hooks and projections take it to
+        the device and precision of the stream they meet. For a tensor of one's own: `direction.vector.to(...)`.
+
+        Raises:
+            RuntimeError, TypeError: torch knows no such device or type.
+        """
+        torch.empty(0).to(*args, **kwargs)
+        return self
+
     def cosine(self, other: "ConceptDirection") -> float:
         """Cosine with another direction; warns where it is known to mislead, see `cosine`."""
         return cosine(self, other)
 
-    def save(self, path: str | Path) -> Path:
-        """Write one safetensors file, atomically."""
-        described = {
+    def describe(self) -> dict[str, Any]:
+        """Every field but the vector, ready for JSON."""
+        return {
             "norm": self.norm,
             "method": self.method,
             "layer": self.layer,
@@ -281,7 +345,21 @@ class ConceptDirection:
             "baseline": self.baseline,
             "zero_sum_family": self.zero_sum_family,
         }
-        return save_artefact(path, "direction", {"vector": self.vector}, described)
+
+    @classmethod
+    def from_description(cls, vector: Float[Tensor, "d_model"], described: Mapping[str, Any]) -> "ConceptDirection":
+        """What `describe` was made of.
+
+        Raises:
+            KeyError, TypeError: fields are missing, or there are others.
+        """
+        fields = dict(described)
+        quality = fields.pop("quality")
+        return cls(vector, quality=None if quality is None else DirectionQuality(**quality), **fields)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file, atomically."""
+        return save_artefact(path, "direction", {"vector": self.vector}, self.describe())
 
     @classmethod
     def load(cls, path: str | Path) -> "ConceptDirection":
@@ -293,12 +371,7 @@ class ConceptDirection:
         """
         tensors, described = load_artefact(path, "direction")
         try:
-            quality = described.pop("quality")
-            return cls(
-                tensors["vector"],
-                quality=None if quality is None else DirectionQuality(**quality),
-                **described,
-            )
+            return cls.from_description(tensors["vector"], described)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
 

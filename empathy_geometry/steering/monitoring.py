@@ -19,6 +19,7 @@ from empathy_geometry.activations.positions import judged_tokens
 from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice, rows_named
 from empathy_geometry.generation.continuations import Continuations
+from empathy_geometry.geometry.direction_units import unit_scale, units_of
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
@@ -28,7 +29,6 @@ from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.tokens import ControlReading, pad, token_pieces, tokenize
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.token_scores import TokenScores
-from empathy_geometry.steering.units import unit_scale, units_of
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 ScoreUnits = Literal["raw", "class_gap"]
@@ -66,8 +66,8 @@ def token_scores(
         scorer: A direction (projection), a fitted `Probe` (decision value), or a tensor (dot product).
         layer: Where to read; None takes the direction's own.
         site: Hook point of the block; None takes the direction's own, or "resid_post".
-        hook: Steering to read under. Its alpha may be one per text. Positions "prompt", "generated" and "response" mean
-            the text's own prompt and response.
+        hook: Steering to read under. Its alpha may be one per text. Positions "prompt", "last_prompt", "generated"
+            and "response" mean the text's own prompt and response.
         units: Of a direction's scores: "raw" activation units, or "class_gap": one class gap is 1, as for alpha, and 0
             lies midway between the class means (where those are unknown, where the projection is 0). None is
             "class_gap" where the direction has one, as in `SteeringHook`, else "raw".
@@ -256,6 +256,7 @@ def _steered(
     if isinstance(hook.positions, str):
         border: dict[str, Callable[[int], tuple[int, int]]] = {
             "prompt": lambda i: (0, spans[i][0]),
+            "last_prompt": lambda i: (spans[i][0] - 1, spans[i][0]),
             "generated": lambda i: (spans[i][0], len(rows[i])),
             "response": lambda i: (spans[i][0], spans[i][1]),
         }

@@ -9,6 +9,7 @@ import numpy as np
 
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.settings import Settings, check_count, check_names
+from empathy_geometry.geometry.direction_units import UNITS, Units
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.chat_template import template_day
 from empathy_geometry.models.hooked_model import HookedModel
@@ -16,7 +17,6 @@ from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
 from empathy_geometry.steering.reference import unsteered_reference
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
-from empathy_geometry.steering.units import UNITS, Units
 
 COARSE = (0.04, 0.08, 0.16, 0.32, 0.64)
 """First grid, in multiples of the mean residual norm: text survives the first and breaks before the last."""

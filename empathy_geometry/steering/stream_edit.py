@@ -21,7 +21,9 @@ class StreamEdit:
 
     Adding a vector, directional ablation and clamping are this with `read` equal to `write`. Where they differ, the
     edit is a placebo: at every token as large as the ablation of `read`, along a direction that has nothing to do with
-    it. Every field holds one entry for all rows of a batch (rows = 1), or one for each.
+    it. Capping pulls only projections that lie beyond the target. Then h is turned, in the plane that it spans with
+    the first of `write`, towards that, which leaves its norm as it is. Every field holds one entry for all rows of a
+    batch (rows = 1), or one for each.
 
     A stream of one row becomes a row for each edit. That is why blocks before the edited one need to run only once for
     a text, however many edits it is read under: attach the edit, and give the model the text as one row.
@@ -32,6 +34,8 @@ class StreamEdit:
         add: Activation units along `write`, [rows, rank].
         pull: 1 moves a projection all the way to its target, 0 leaves it, [rows, rank].
         target: Activation units, [rows, rank].
+        beyond: Which projections are pulled, [rows, rank]: 0 all, 1 those above the target, -1 those below.
+        turn: Radians, [rows].
 
     Example:
         >>> e = torch.tensor([1.0, 0.0])
@@ -45,6 +49,8 @@ class StreamEdit:
     add: Float[Tensor, "add_rows rank"]
     pull: Float[Tensor, "pull_rows rank"]
     target: Float[Tensor, "target_rows rank"]
+    beyond: Float[Tensor, "beyond_rows rank"]
+    turn: Float[Tensor, "turn_rows"]
 
     @classmethod
     def nothing(cls, d_model: int) -> "StreamEdit":
@@ -55,7 +61,9 @@ class StreamEdit:
     def adding(cls, vector: Float[Tensor, "d_model"], length: float) -> "StreamEdit":
         """One row to which `length` times a vector is added."""
         none = torch.zeros(1, 1)
-        return cls(vector[None, None], vector[None, None], torch.tensor([[float(length)]]), none, none)
+        return cls(
+            vector[None, None], vector[None, None], torch.tensor([[float(length)]]), none, none, none, torch.zeros(1)
+        )
 
     @classmethod
     def clamping(
@@ -64,7 +72,13 @@ class StreamEdit:
         """One row whose projection on a unit vector is set to `target`; with `write`, the placebo of that."""
         moved = vector if write is None else write
         return cls(
-            moved[None, None], vector[None, None], torch.zeros(1, 1), torch.ones(1, 1), torch.tensor([[float(target)]])
+            moved[None, None],
+            vector[None, None],
+            torch.zeros(1, 1),
+            torch.ones(1, 1),
+            torch.tensor([[float(target)]]),
+            torch.zeros(1, 1),
+            torch.zeros(1),
         )
 
     @classmethod
@@ -82,12 +96,15 @@ class StreamEdit:
             torch.cat([e.add for e in edits]),
             torch.cat([e.pull for e in edits]),
             torch.cat([e.target for e in edits]),
+            torch.cat([e.beyond for e in edits]),
+            torch.cat([e.turn for e in edits]),
         )
 
     @property
     def rows(self) -> int:
         """How many rows the edit tells apart; 1 where it is the same for all."""
-        return max(len(self.write), len(self.read), len(self.add), len(self.pull), len(self.target))
+        parts = (self.write, self.read, self.add, self.pull, self.target, self.beyond, self.turn)
+        return max(map(len, parts))
 
     def __call__(
         self,
@@ -113,27 +130,53 @@ class StreamEdit:
         if len(stream) < rows:
             stream = stream.expand(rows, -1, -1)
         # A strength of nought changes nothing, and still has a gradient.
-        learned = torch.is_grad_enabled() and (self.add.requires_grad or self.pull.requires_grad)
-        idle = ((self.add == 0) & (self.pull == 0)).all(dim=1)
+        strengths = (self.add, self.pull, self.turn)
+        learned = torch.is_grad_enabled() and any(s.requires_grad for s in strengths)
+        idle = ((self.add == 0) & (self.pull == 0)).all(dim=1) & (self.turn == 0)
         if (bool(idle.all()) and not learned) or (columns is not None and not columns.any()):
             return stream
         compute = torch.promote_types(stream.dtype, torch.float32)
-        write, read, add, pull, target = (
-            t.to(stream.device, compute) for t in (self.write, self.read, self.add, self.pull, self.target)
+        write, read, add, pull, target, beyond, turn = (
+            t.to(stream.device, compute)
+            for t in (self.write, self.read, self.add, self.pull, self.target, self.beyond, self.turn)
         )
         with torch.autocast(stream.device.type, enabled=False):
             amounts = add[:, None]
             if bool(pull.any()) or self.pull.requires_grad:
                 projected = stream.to(compute) @ (read[0].T if len(read) == 1 else read.mT)
-                amounts = amounts + pull[:, None] * (target[:, None] - projected)
+                gap = target[:, None] - projected
+                side = beyond[:, None]
+                gap = torch.where(side * gap > 0, torch.zeros_like(gap), gap)
+                amounts = amounts + pull[:, None] * gap
             # One direction is a product of numbers and a vector; several are summed.
             change = amounts * write if write.shape[1] == 1 else amounts @ write
-        edited = (stream.to(compute) + change).to(stream.dtype)
+            moved = stream.to(compute) + change
+            if bool(turn.any()) or self.turn.requires_grad:
+                moved = _turned(moved, write[:, 0], turn)
+        edited = moved.to(stream.dtype)
         keep = torch.zeros_like(idle) if learned else idle
         keep = keep.to(stream.device)[:, None, None]
         if columns is not None:
             keep = keep | ~columns.to(stream.device).reshape(-1, columns.shape[-1], 1)
         return torch.where(keep, stream, edited) if bool(keep.any()) else edited
+
+
+def _turned(
+    h: Float[Tensor, "rows pos d_model"],
+    towards: Float[Tensor, "write_rows d_model"],
+    angle: Float[Tensor, "turn_rows"],
+) -> Float[Tensor, "rows pos d_model"]:
+    """Rows turned towards a unit vector, at most until they lie along it (or, turned away, along its opposite)."""
+    v = towards[:, None]
+    along = (h * v).sum(-1, keepdim=True)
+    across = h - along * v
+    left = torch.linalg.vector_norm(across, dim=-1, keepdim=True)
+    now = torch.atan2(left, along)
+    then = (now - angle[:, None, None]).clamp(0, torch.pi)
+    length = torch.hypot(along, left)
+    turned = length * (then.cos() * v + then.sin() * across / left.clamp_min(torch.finfo(h.dtype).tiny))
+    # What lies along the direction spans no plane with it.
+    return torch.where(left > torch.finfo(h.dtype).eps * length, turned, h)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from empathy_geometry.generation.continuations import (
 from empathy_geometry.generation.decoding import decode
 from empathy_geometry.generation.edited_prompts import PromptEdit
 from empathy_geometry.generation.likelihood import Reading, read_streams
+from empathy_geometry.geometry.direction_units import Units
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.loading import check_model
@@ -33,7 +34,6 @@ from empathy_geometry.steering.reference import NEUTRAL_TEXTS as NEUTRAL_TEXTS
 from empathy_geometry.steering.reference import NeutralTexts, UnsteeredReference, sweep_settings
 from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.steering.token_tracking import Positions, check_spans, row_spans
-from empathy_geometry.steering.units import Units
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +199,12 @@ def steering_sweep(
     if not len(list(alphas)) or not np.isfinite(grid).all():
         raise ValueError(f"alphas must be finite numbers, at least one, got {list(alphas)}")
     check_model(model)
+    if not isinstance(direction, ConceptDirection):
+        raise TypeError(
+            f"direction must be a ConceptDirection, along which the effect is measured, got "
+            f"{type(direction).__name__}; a tensor becomes one by ConceptDirection(tensor, layer=...), and Directions "
+            f"steer by SteeringHook"
+        )
     hook = SteeringHook(direction, operation=operation, layers=layers, positions=positions, units=units, target=target)
     hook.check_fits(model)
     if hook.positions == "response":
@@ -286,7 +292,7 @@ def _write(
     keys: list[Hashable] | None = None
     if hook.positions == "generated":
         keys = [0] * len(rows)
-    elif isinstance(hook.positions, str):
+    elif isinstance(hook.positions, str) and hook.positions != "last_prompt":
         keys = list(alphas.tolist())
     longest = max(map(len, rows), default=0) + max_new_tokens
     with (

@@ -16,9 +16,9 @@ from empathy_geometry.models.hooked_model import HookedModel, is_bridge
 Span: TypeAlias = tuple[int, int]
 """(start, stop) in real tokens of a row: padding counts nothing, a prepended BOS counts one."""
 
-Positions: TypeAlias = Literal["all", "prompt", "generated", "response"] | Span | Sequence[Span]
+Positions: TypeAlias = Literal["all", "prompt", "last_prompt", "generated", "response"] | Span | Sequence[Span]
 
-NAMED_POSITIONS = ("all", "prompt", "generated", "response")
+NAMED_POSITIONS = ("all", "prompt", "last_prompt", "generated", "response")
 
 Check = Callable[[int, Int[Tensor, " batch"]], None]
 """Called before anything of a pass runs, with its number of rows and, for a new prompt, the real tokens of each row."""
@@ -105,6 +105,8 @@ class TokenTracker:
             return self.generated() & real[:, -self._width :]
         if isinstance(positions, str):
             chosen = real if positions == "all" else real & (torch.arange(self._total) < self._prompt)
+            if positions == "last_prompt":  # wherever padding is
+                chosen = chosen & (chosen.long().cumsum(1) == chosen.sum(1, keepdim=True))
         else:
             spans = torch.tensor(row_spans(positions, 1))
             index = real.long().cumsum(1) - 1

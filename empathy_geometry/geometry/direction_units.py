@@ -5,9 +5,9 @@ from typing import Literal
 
 from empathy_geometry.foundation._validation import check_choice
 
-Units = Literal["raw", "residual_norm", "class_gap", "sd"]
+Units = Literal["raw", "residual_norm", "class_gap", "sd", "norm"]
 
-UNITS: tuple[Units, ...] = ("raw", "residual_norm", "class_gap", "sd")
+UNITS: tuple[Units, ...] = ("raw", "residual_norm", "class_gap", "sd", "norm")
 
 
 def units_of(direction: object, units: Units | None = None) -> Units:
@@ -51,5 +51,6 @@ def unit_scale(direction: object, units: Units) -> float:
 
 
 def _scales(direction: object) -> Mapping[str, float]:
-    scales: Mapping[str, float] = getattr(direction, "scales", {})
-    return scales
+    """Activation units of each unit that a direction knows; "norm" is the length that it was estimated or read with."""
+    scales: Mapping[str, float] | None = getattr(direction, "scales", None)
+    return {} if scales is None else {**scales, "norm": float(getattr(direction, "norm", 1.0))}
