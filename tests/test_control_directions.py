@@ -6,6 +6,7 @@ import torch
 
 import empathy_geometry as eg
 from empathy_geometry.geometry.control_directions import random_controls
+from empathy_geometry.geometry.directions import RANDOM_KINDS
 
 D, N = 40, 14
 
@@ -75,3 +76,60 @@ def test_controls_differ_from_each_other_and_follow_the_seed():
         assert found[name].scales == direction.scales
         assert (found[name].layer, found[name].site) == (direction.layer, direction.site)
     assert controls(n_each=0)[0] == {}
+
+
+@pytest.mark.parametrize("kind", RANDOM_KINDS)
+def test_random_directions_like_one_have_its_scales_and_are_drawn_anew_each(kind):
+    acts, direction, _ = study()
+    found = direction.random_like(6, kind=kind, activations=acts, seed=3)
+    assert len(found) == 6
+    for one in found:
+        assert (one.layer, one.scales, one.site) == (direction.layer, direction.scales, direction.site)
+        assert one.class_means == {}
+        assert one.quality is None
+        assert eg.SteeringHook(one).unit_length == pytest.approx(eg.SteeringHook(direction).unit_length)
+    rows = np.stack([np.asarray(one) for one in found])
+    assert np.abs(np.triu(rows @ rows.T, 1)).max() < 0.999
+    again = direction.random_like(6, kind=kind, activations=acts, seed=3)
+    assert np.array_equal(rows, np.stack([np.asarray(one) for one in again]))
+    assert not np.allclose(
+        rows, np.stack([np.asarray(one) for one in direction.random_like(6, kind=kind, activations=acts)])
+    )
+
+
+def test_each_kind_of_random_direction_is_what_it_says():
+    acts, direction, differences = study()
+    rows = {
+        kind: np.stack([np.asarray(d, dtype=float) for d in direction.random_like(60, kind=kind, activations=acts)])
+        for kind in RANDOM_KINDS
+    }
+    unit = np.asarray(direction, dtype=float)
+    assert np.abs(rows["orthogonal"] @ unit).max() < 1e-6
+    assert np.abs(rows["isotropic"] @ unit).max() > 0.1
+    assert np.abs(rows["covariance"][:, 16:]).max() < 1e-5 < np.abs(rows["isotropic"][:, 16:]).max()
+    # Shuffled ones lie in the span of the differences, and the concept that all scenarios share is cancelled.
+    assert np.abs(rows["shuffled"][:, 16:]).max() < 1e-5
+    assert np.abs(rows["shuffled"][:, 0]).max() < 1e-5 < np.abs(rows["covariance"][:, 0]).max()
+    assert np.linalg.matrix_rank(differences) < D
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "gaussian"}, "kind must be one of 'isotropic', 'orthogonal', 'covariance', 'shuffled'"),
+        ({"kind": "covariance"}, "needs activations="),
+        ({"kind": "shuffled"}, "needs activations="),
+    ],
+)
+def test_what_random_directions_lack_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        study()[1].random_like(2, **options)
+
+
+def test_random_directions_of_other_activations_are_refused():
+    acts, direction, _ = study()
+    narrow = eg.Activations(acts.values[..., :5], acts.layers, acts.labels, acts.groups)
+    with pytest.raises(ValueError, match="width 40, the activations 5"):
+        direction.random_like(2, kind="covariance", activations=narrow)
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        direction.random_like(0)

@@ -11,7 +11,7 @@ from empathy_geometry.evaluation.nulls import (
     max_t,
     shuffled_labels,
 )
-from empathy_geometry.geometry.control_directions import random_directions
+from empathy_geometry.geometry.random_vectors import random_directions
 
 
 def test_shuffled_labels_keep_the_design():

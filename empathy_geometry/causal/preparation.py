@@ -28,10 +28,10 @@ from empathy_geometry.causal.markers import (
 from empathy_geometry.causal.readouts import LaterLayers, fit_later_layers
 from empathy_geometry.causal.scenario_split import REST, ScenarioSplit, negatives_of, split_scenarios
 from empathy_geometry.foundation._types import FloatArray, Layer
-from empathy_geometry.geometry.control_directions import class_swapped, draw_directions
 from empathy_geometry.geometry.direction_units import Units, unit_scale, units_of
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.geometry.random_vectors import class_swapped, draw_directions
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.hook import SteeringHook

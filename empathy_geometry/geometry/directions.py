@@ -13,19 +13,33 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.activations.dominance import warn_of_dominance
-from empathy_geometry.activations.pairing import paired_means, rows_of_classes
+from empathy_geometry.activations.pairing import paired_differences, paired_means, rows_of_classes
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer
-from empathy_geometry.foundation._validation import as_layer, as_matrix, check_choice, rows_named, shared_names
+from empathy_geometry.foundation._validation import (
+    as_generator,
+    as_layer,
+    as_matrix,
+    check_choice,
+    rows_named,
+    shared_names,
+)
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
+from empathy_geometry.foundation.settings import check_count
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.direction_methods import METHODS, PAIRED_METHODS, Method, fit_vector
 from empathy_geometry.geometry.direction_quality import DirectionQuality, measure_quality, measure_scales
 from empathy_geometry.geometry.direction_units import unit_scale, units_of
+from empathy_geometry.geometry.random_vectors import class_swapped, draw_directions
 from empathy_geometry.models.identity import identity_differences
 
 if TYPE_CHECKING:
     from empathy_geometry.geometry.probes import Probe  # brings scikit-learn
+
+
+RandomKind = Literal["isotropic", "orthogonal", "covariance", "shuffled"]
+
+RANDOM_KINDS: tuple[RandomKind, ...] = ("isotropic", "orthogonal", "covariance", "shuffled")
 
 
 class CosineWarning(UserWarning):
@@ -300,6 +314,78 @@ class ConceptDirection:
             class_means={swapped[name]: -mean for name, mean in self.class_means.items()},
             baseline="",  # the other class's rows, whose hash is not kept
         )
+
+    def with_vector(self, vector: Float[Tensor, "d_model"], method: str) -> "ConceptDirection":
+        """A direction along another vector with the scales of this one, so that one alpha is one length for both.
+
+        Args:
+            vector: Any length but 0.
+            method: What it is.
+        """
+        return replace(self, vector=vector, method=method, quality=None, class_means={}, baseline="", norm=1.0)
+
+    def random_like(
+        self,
+        n: int,
+        *,
+        kind: RandomKind = "isotropic",
+        activations: Activations | None = None,
+        seed: int = 0,
+    ) -> list["ConceptDirection"]:
+        """Directions that mean nothing, with the scales of this one: what any effect of it is to be held against.
+
+        One draw is one draw: compare with many (n of 20 and more), and give their spread.
+
+        Args:
+            n: How many.
+            kind: "isotropic": uniform on the sphere. "orthogonal": so, but at right angles to this direction.
+                "covariance": random combinations of the activations about their mean, so that they lie where
+                activations vary; the harder control. "shuffled": the mean paired difference after the classes were
+                swapped in a random half of the scenarios, with the covariance of real differences but no concept.
+            activations: What the direction was estimated from, for "covariance" and "shuffled".
+            seed: Of the draws.
+
+        Raises:
+            ValueError: an unknown kind, n below 1, activations missing or of another width or model, or without this
+                direction's layer or classes.
+
+        Example:
+            >>> direction = ConceptDirection(torch.tensor([0.0, 1.0, 0.0]), layer=2, scales={"class_gap": 4.0})
+            >>> first = direction.random_like(3, kind="orthogonal")[0]
+            >>> abs(first.cosine(direction)) < 1e-6, first.layer, first.scales
+            (True, 2, {'class_gap': 4.0})
+        """
+        check_choice(kind, "kind", RANDOM_KINDS)
+        generator = as_generator(seed)
+        if kind in ("isotropic", "orthogonal"):
+            drawn = draw_directions(n, d_model=self.d_model, generator=generator)
+            if kind == "orthogonal":
+                drawn = drawn.double() - (drawn.double() @ self.vector.double())[:, None] * self.vector.double()
+            return [self.with_vector(vector, kind) for vector in drawn]
+        rows, labels, groups = self._rows_at_home(activations, kind)
+        if kind == "covariance":
+            drawn = draw_directions(n, like=rows, kind="covariance", generator=generator)
+            return [self.with_vector(vector, "covariance-matched") for vector in drawn]
+        check_count(n, "n", 1)
+        differences, _ = paired_differences(rows, labels, groups, positive=self.positive, negative=self.negative)
+        swapped = [class_swapped(differences, generator) for _ in range(n)]
+        return [self.with_vector(torch.as_tensor(vector), "shuffled labels") for vector in swapped]
+
+    def _rows_at_home(
+        self, activations: Activations | None, kind: str
+    ) -> tuple[Float[Tensor, "n d_model"], np.ndarray, np.ndarray]:
+        """Rows, labels and groups at the direction's own layer."""
+        if activations is None:
+            raise ValueError(f"kind={kind!r} needs activations=, those that the direction was estimated from")
+        if self.layer is None:
+            raise ValueError(f"kind={kind!r} needs a direction that says at which layer it lives")
+        if activations.d_model != self.d_model:
+            raise ValueError(f"the direction has width {self.d_model}, the activations {activations.d_model}")
+        own = {} if activations.provenance is None else activations.provenance.model
+        differing = identity_differences(self.model, own)
+        if differing:
+            raise ValueError(f"the activations come from another model ({'; '.join(differing)})")
+        return activations.layer(self.layer), activations.labels, activations.groups
 
     def __mul__(self, other: object) -> NoReturn:
         raise TypeError(
