@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from empathy_geometry.sae.design import SaeDesign as SaeDesign
     from empathy_geometry.sae.loading import load_sae as load_sae
     from empathy_geometry.sae.training import train_sae as train_sae
+    from empathy_geometry.steering.card import replay as replay
     from empathy_geometry.steering.coherence import coherence as coherence
     from empathy_geometry.steering.hook import SteeringHook as SteeringHook
     from empathy_geometry.steering.monitoring import token_scores as token_scores

@@ -32,6 +32,7 @@ from empathy_geometry.geometry.regression_probe import RegressionProbe
 from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.reports.study import Study
 from empathy_geometry.sae.training_report import TrainingReport
+from empathy_geometry.steering.card import Replay, SteeringCard
 from empathy_geometry.studies.depth_profile import DepthProfile, LayerBandwidth
 from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.frozen_readings import HumanTruth
@@ -81,6 +82,9 @@ def _steering():
         model, ["a b", "c d", "e f"], n_reseeds=2, max_new_tokens=4, chat=False, shuffle="tokens"
     )
     yield eg.token_scores(model, ["one two", "three"], torch.ones(16), layer=1)
+    how = {"alpha": 1.0, "units": "raw", "operation": "add", "layers": [1], "positions": "all", "target": None}
+    yield SteeringCard("a - b", "0" * 64, "v", how, {"1": 1.0}, {}, {}, {}, ("p",), ("t " * 60,), ((1, 2),), ("u",))
+    yield Replay(False, ("torch: 1 then, 2 now",), ("p",), (1,), ("t",), ("u " * 60,))
     effects = np.random.default_rng(0).normal(size=(2, 2, 6))
     matrix, dose = specificity_matrix(effects, ("x", "y"), seed=0), dose_response([0.0, 1.0], [[0.0, 0.0], [1.0, 2.0]])
     yield from (matrix, dose)

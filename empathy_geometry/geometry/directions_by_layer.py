@@ -262,7 +262,7 @@ class Directions(Mapping[Layer, ConceptDirection]):
                 "directions": [d.describe() for d in self.values()],
                 "alpha": alpha,
                 "units": self._unit(units),
-                "vectors_sha256": _hash(vectors),
+                "vectors_sha256": vectors_sha256(vectors),
             }
         )
 
@@ -278,7 +278,7 @@ class Directions(Mapping[Layer, ConceptDirection]):
             return cls.from_vectors(vectors, model=model)
         try:
             content = load_checked(note)
-            if content["vectors_sha256"] != _hash(vectors):
+            if content["vectors_sha256"] != vectors_sha256(vectors):
                 raise ValueError("its vectors are not those that were written")
             sign = np.sign(content["alpha"])
             return cls(
@@ -289,8 +289,9 @@ class Directions(Mapping[Layer, ConceptDirection]):
             raise ValueError(f"{path} was written by this library and changed since ({error}); make it anew") from error
 
 
-def _hash(vectors: Mapping[int, FloatArray]) -> str:
+def vectors_sha256(vectors: Mapping[Any, FloatArray]) -> str:
+    """SHA-256 of vectors and their layers, as float32."""
     digest = hashlib.sha256()
-    for layer, vector in sorted(vectors.items()):
+    for layer, vector in sorted(vectors.items(), key=lambda item: str(item[0])):
         digest.update(f"{layer}:".encode() + np.ascontiguousarray(vector, dtype=np.float32).tobytes())
     return digest.hexdigest()

@@ -104,6 +104,7 @@ class SteeringHook:
         self.positions = check_positions(positions)
         self.layers = _resolve_layers(direction, layers)
         self.alpha = _check_alpha(alpha)
+        self.target = target.tolist() if isinstance(target, Tensor) else target
         self._along: dict[Layer, _Along] = {}
         if isinstance(direction, Directions):
             self._along = {layer: _Along.of(direction[layer], self.units, operation, target) for layer in self.layers}
@@ -125,9 +126,13 @@ class SteeringHook:
         Raises:
             ValueError: the hook edits layers along directions of their own.
         """
+        return self.unit_length_at(None)
+
+    def unit_length_at(self, layer: Layer | None) -> float:
+        """`unit_length` at one layer, where each is edited along a direction of its own."""
         if self.operation != "add":
             return 1.0
-        along = self._at(None)
+        along = self._at(layer)
         return along.scale * float(torch.linalg.vector_norm(along.basis[0].detach()))
 
     @property
