@@ -7,6 +7,7 @@ from planted import pairs, triplets
 
 import empathy_geometry as eg
 from empathy_geometry.evaluation.cross_validation import cross_validate
+from empathy_geometry.texts.splits import grouped_folds
 
 matplotlib.use("agg")
 
@@ -14,8 +15,9 @@ matplotlib.use("agg")
 def test_each_layer_is_what_cross_validation_of_it_alone_says():
     X, y, groups = pairs(20, 6, layers=3, strength=1.5)
     profile = eg.layer_profile(eg.Probe("ridge"), X, y, groups=groups, seed=1)
+    folds = grouped_folds(y, groups=groups, seed=1, content=X)
     for layer, wide, own in zip(profile.layers, profile.estimates, profile.pointwise, strict=True):
-        alone = cross_validate(eg.Probe("ridge"), X[:, layer], y, groups=groups, seed=1)
+        alone = cross_validate(eg.Probe("ridge"), X[:, layer], y, groups=groups, folds=folds)
         assert own.value == pytest.approx(alone.auroc.value)
         assert own.low == pytest.approx(alone.auroc.low, abs=0.02)
         assert wide.low < own.low < own.high < wide.high

@@ -11,6 +11,7 @@ from empathy_geometry.evaluation.fold_scores import standardise
 from empathy_geometry.evaluation.label_permutations import label_permutations
 from empathy_geometry.evaluation.permutation import _draw, permutation_test
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.content_order import content_order
 from empathy_geometry.texts.splits import Fold, grouped_folds
 
 
@@ -37,8 +38,10 @@ class Foreign(ClassifierMixin, BaseEstimator):
 def test_null_distribution_equals_a_loop_over_fits(kind, data):
     X, y, groups = data(20, d=60)
     found = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=15, seed=3)
-    labels = label_permutations(y, groups=groups).draw(15, generator=np.random.default_rng(3))
-    folds = grouped_folds(y, groups=groups, seed=3)
+    ordered = content_order(groups, [X])
+    allowed = label_permutations(y, groups=ordered.groups, order=ordered.rows)
+    labels = allowed.draw(15, generator=np.random.default_rng(3))
+    folds = grouped_folds(y, groups=groups, seed=3, content=X)
     for permuted, value in zip([y, *labels], [found.statistic, *found.null_distribution], strict=True):
         scores = np.zeros(len(y))
         for fold in folds:

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from empathy_geometry.evaluation.batched_probes import as_onehot
 from empathy_geometry.evaluation.fold_dependence import left_out_scores, variance_inflation
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
-from empathy_geometry.evaluation.fold_scores import decision_values, standardise
+from empathy_geometry.evaluation.fold_scores import decision_values, standardise, without_rounding
 from empathy_geometry.evaluation.selection import merits_of
 from empathy_geometry.evaluation.text_features import (
     BASELINES,
@@ -211,8 +211,8 @@ def _in_fold(name: str, rows: Any, codes: IntArray, groups: IntArray, fold: Fold
     seen = seen_in(name, rows, fold)
     probe, merit, spread = _with_chosen_penalty(_classifier(name), seen, codes, groups, fold)
     left_out = left_out_scores(probe, seen, codes, groups, fold, int(codes.max()) + 1)
-    scores = _test_scores(probe, seen, codes, fold) / spread
-    return _InFold(merit, scores, None if left_out is None else left_out / spread)
+    scores = without_rounding(_test_scores(probe, seen, codes, fold) / spread)
+    return _InFold(merit, scores, None if left_out is None else without_rounding(left_out / spread))
 
 
 def fit_with_chosen_penalty(
@@ -228,7 +228,7 @@ def fit_with_chosen_penalty(
         fold: The fold.
     """
     probe, merit, spread = _with_chosen_penalty(_classifier(name), seen, codes, groups, fold)
-    return _test_scores(probe, seen, codes, fold) / spread, merit
+    return without_rounding(_test_scores(probe, seen, codes, fold) / spread), merit
 
 
 def _with_chosen_penalty(

@@ -13,6 +13,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer
 from empathy_geometry.foundation._validation import as_groups, as_names, rows_named, to_numpy
 from empathy_geometry.foundation.names import as_texts
+from empathy_geometry.texts.content_order import content_order
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
 
@@ -34,7 +35,9 @@ class Classification:
         values: [n, pos, layer, d_model], of any float width, on the CPU.
         codes: Class of each row as an index into `classes`; for two classes, 1 is the concept.
         classes: Names of the classes; for two, (negative, positive).
-        groups: Scenario of each row as an index 0..n_groups-1.
+        groups: Scenario of each row as an index 0..n_groups-1, in the order of what the scenarios hold (their texts,
+            or their rows where there are none; `content_order`): neither names nor the order of rows decide folds.
+        order: Rows in order of scenarios and contents, for draws that must not depend on the order of rows.
         groups_given: False where the caller said groups=None, so that each row is its own group.
         layers: What the layer axis holds.
         rows_kept: Row numbers, in the caller's rows, of the rows of the two classes.
@@ -47,6 +50,7 @@ class Classification:
     codes: IntArray
     classes: tuple[str, ...]
     groups: IntArray
+    order: IntArray
     groups_given: bool
     layers: tuple[Layer, ...]
     rows_kept: IntArray
@@ -133,18 +137,22 @@ def classification(
     assert not isinstance(groups, Missing)
     group_names = as_names(groups, "groups", n) if groups is not None else np.arange(n)
     codes, classes, keep = _classes(labels, positive, negative)
-    judged, embedded = given.texts, given.token_embeddings
+    judged = None if given.texts is None else tuple(t for t, k in zip(given.texts, keep, strict=True) if k)
+    embedded = None if given.token_embeddings is None else given.token_embeddings[keep]
+    values, codes = given.values if keep.all() else given.values[keep], codes[keep]
+    ordered = content_order(as_groups(group_names[keep], len(codes)), [judged, values, embedded, codes])
     return Classification(
-        values=given.values if keep.all() else given.values[keep],
-        codes=codes[keep],
+        values=values,
+        codes=codes,
         classes=classes,
-        groups=as_groups(group_names[keep], int(keep.sum())),
+        groups=ordered.groups,
+        order=ordered.rows,
         groups_given=groups is not None,
         layers=given.layers,
         rows_kept=np.flatnonzero(keep),
         n_given=n,
-        texts=None if judged is None else tuple(t for t, k in zip(judged, keep, strict=True) if k),
-        token_embeddings=None if embedded is None else embedded[keep],
+        texts=judged,
+        token_embeddings=embedded,
     )
 
 

@@ -77,7 +77,7 @@ def selectivity(
             cannot be remembered across folds, and leave control accuracy at chance.
         n_controls: How many sets of control labels.
         n_splits: Number of folds.
-        folds: Folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=seed)`.
+        folds: Folds to use instead of grouped ones, which are dealt by contents (`grouped_folds`).
         seed: Seed of the folds and of the control labels.
         level: Coverage of the interval (clustered, of the difference row by row).
 

@@ -17,6 +17,7 @@ from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.content_order import content_order
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import grouped_folds
 
@@ -128,6 +129,7 @@ def residualise(
     if len(named) != columns.shape[1]:
         raise ValueError(f"names must have one entry for each of {columns.shape[1]} covariates, got {len(named)}")
     chosen = Probe("lda") if probe is None else probe
+    group = content_order(group, [rows, columns, positive]).groups
     folds = grouped_folds(positive, groups=group, n_splits=n_splits, seed=seed)
 
     def read(estimator: Any, x: FloatArray) -> Evaluation:

@@ -201,7 +201,7 @@ def cross_validate(
         inner_splits: Number of folds inside each training fold, for the choice.
         layers: Names of the layer axis of an array, or which layers of `Activations` compete.
         grid: Parameters of the probe to choose among, as in scikit-learn: {"C": [0.1, 1.0]}.
-        folds: Outer folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=seed)`, in row
+        folds: Outer folds to use instead of grouped ones, which are dealt by contents (`grouped_folds`), in row
             numbers of X; no group may be on both sides.
         texts: What text-only baselines judge; `Activations` bring their own.
         token_embeddings: [n, d] for the baseline of that name; `Activations` bring their own.

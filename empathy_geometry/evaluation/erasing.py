@@ -15,6 +15,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.content_order import content_order
 from empathy_geometry.texts.splits import grouped_folds
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def erasure(
             "the other by design; got only " + str(sorted(set(zip(wanted.tolist(), erased.tolist(), strict=True))))
         )
     chosen = Probe("lda") if probe is None else probe
+    group = content_order(group, [rows, wanted, erased]).groups
     folds = grouped_folds(wanted * 2 + erased, groups=group, n_splits=n_splits, seed=seed)
 
     def read(y: np.ndarray, without: np.ndarray | None, *, fresh: bool = False) -> Evaluation:

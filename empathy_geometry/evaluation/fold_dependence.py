@@ -9,6 +9,7 @@ import torch
 from empathy_geometry.evaluation.batched_probes import as_onehot, solvable, solve
 from empathy_geometry.evaluation.clustered import MOST_SHARED
 from empathy_geometry.evaluation.fold_geometry import FoldGeometry
+from empathy_geometry.evaluation.fold_scores import without_rounding
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.geometry.newton_logistic import logistic_of_one
 from empathy_geometry.geometry.probes import Probe
@@ -152,6 +153,7 @@ def left_out_scores(
 
 
 def _classes_last(scores: FloatArray) -> FloatArray:
+    scores = without_rounding(scores)
     return scores[:, 0] if scores.shape[1] == 1 else np.ascontiguousarray(scores.transpose(0, 2, 1))
 
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from empathy_geometry.foundation._types import FloatArray
 
+_DECIMALS = 10
+"""Of standardised scores, whose spread is about 1."""
+
 
 def decision_values(estimator: Any, X: Any) -> FloatArray:
     """Decision values [n] (two classes) or [n, n_classes] of a fitted scikit-learn classifier.
@@ -43,4 +46,17 @@ def standardise(test: FloatArray, train: FloatArray) -> FloatArray:
     # Constant training scores: the probe found nothing to tell rows apart by.
     if spread <= 1e-12 * (1.0 + float(np.abs(centre).max(initial=0.0))):
         return np.zeros_like(test)
-    return np.asarray((test - centre) / spread, dtype=np.float64)
+    return without_rounding((test - centre) / spread)
+
+
+def without_rounding(scores: FloatArray) -> FloatArray:
+    """Standardised scores to ten decimals, so that rows which are the same tie, whatever the order of the arithmetic.
+
+    Equal texts have equal words; a product that adds them up in another order would make one of them the winner.
+
+    Example:
+        >>> a, b = without_rounding(np.array([0.1 + 0.2, 0.3]))
+        >>> bool(a == b)
+        True
+    """
+    return np.asarray(np.round(scores, _DECIMALS), dtype=np.float64)

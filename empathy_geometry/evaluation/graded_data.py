@@ -10,6 +10,7 @@ from empathy_geometry.evaluation.classification import MISSING, Missing, given_r
 from empathy_geometry.evaluation.rank_correlation import clusters_of
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer
 from empathy_geometry.foundation._validation import as_float_array
+from empathy_geometry.texts.content_order import content_order
 from empathy_geometry.texts.held_apart import held_apart_folds
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
@@ -24,7 +25,8 @@ class GradedData:
         values: [n, pos, layer, d_model].
         y: Target of each row.
         target: Its name.
-        groups: Columns of group indices by name.
+        groups: Columns of group indices by name, in the order of what the groups hold, as in `Classification`.
+        order: Rows in order of the first column's groups and of contents.
         groups_given: False where the caller said groups=None.
         layers: What the layer axis holds.
         texts: What is judged by the text-only baselines, or None.
@@ -35,6 +37,7 @@ class GradedData:
     y: FloatArray
     target: str
     groups: Mapping[str, IntArray]
+    order: IntArray
     groups_given: bool
     layers: tuple[Layer, ...]
     texts: tuple[str, ...] | None
@@ -97,12 +100,14 @@ def graded_data(
     if np.ptp(values) == 0:
         raise ValueError(f"the target is {values[0]:g} in all {n} rows: there is nothing to predict")
     assert not isinstance(groups, Missing)
-    columns = clusters_of(groups, n)
+    contents = [given.texts, given.values, given.token_embeddings, values]
+    ordered = {name: content_order(column, contents) for name, column in clusters_of(groups, n).items()}
     return GradedData(
         values=given.values,
         y=values,
         target="target" if target is None else target,
-        groups=columns,
+        groups={name: column.groups for name, column in ordered.items()},
+        order=next(iter(ordered.values())).rows,
         groups_given=groups is not None,
         layers=given.layers,
         texts=given.texts,

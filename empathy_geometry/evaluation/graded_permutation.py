@@ -74,7 +74,7 @@ def graded_nulls(
     used = data.folds(folds, n_splits=n_splits, seed=seed)
     values, codes = np.unique(data.y, return_inverse=True)
     group: IntArray = next(iter(data.groups.values()))
-    allowed = label_permutations(codes, groups=group, scheme=scheme)
+    allowed = label_permutations(codes, groups=group, scheme=scheme, order=data.order)
     drawn = values[allowed.draw(n_permutations, generator=as_generator(seed))]
     targets = np.concatenate([data.y[None], drawn])
     found = np.full((len(data.layers), len(targets)), -np.inf)

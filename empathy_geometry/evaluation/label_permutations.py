@@ -74,7 +74,9 @@ class LabelPermutations:
         return drawn
 
 
-def label_permutations(y: LabelsLike, *, groups: LabelsLike | None, scheme: Scheme = "auto") -> LabelPermutations:
+def label_permutations(
+    y: LabelsLike, *, groups: LabelsLike | None, scheme: Scheme = "auto", order: IntArray | None = None
+) -> LabelPermutations:
     """Read off the design which permutations of the labels are allowed.
 
     Where a group has several classes, its rows exchange their labels ("within"). Where a group has one class, it
@@ -86,6 +88,8 @@ def label_permutations(y: LabelsLike, *, groups: LabelsLike | None, scheme: Sche
         groups: Scenario of each row; None makes every row its own, so that all permutations are allowed.
         scheme: "auto" does what each group allows; "within" leaves groups with one class as they are; "between"
             requires one class per group.
+        order: Rows group by group, such as `content_order` gives: which of the equally likely rearrangements a seed
+            draws then does not depend on the order of rows.
 
     Raises:
         ValueError: the scheme does not fit the design, or no label can change place.
@@ -94,7 +98,7 @@ def label_permutations(y: LabelsLike, *, groups: LabelsLike | None, scheme: Sche
     labels = as_names(y, "y")
     codes = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
     group = as_groups(groups, len(codes))
-    order = np.argsort(group, kind="stable")
+    order = np.argsort(group, kind="stable") if order is None else order
     members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
     several = np.zeros(len(members), dtype=bool)
     several[group[codes != codes[order[np.searchsorted(group[order], group)]]]] = True

@@ -176,7 +176,7 @@ def permutation_test(
         negative: As in `cross_validate`.
         layers: As in `cross_validate`.
         n_splits: Number of folds.
-        folds: Folds to use instead of `grouped_folds(y, groups=groups, n_splits=n_splits, seed=seed)`.
+        folds: Folds to use instead of grouped ones, which are dealt by contents (`grouped_folds`).
         chunk_size: Permutations solved at once; bounds the memory and does not change the result. The permuted labels
             themselves take two bytes a row and permutation.
         device: "auto" (a CUDA device if there is one), or a torch device.
@@ -221,7 +221,8 @@ def permutation_test(
     if chunk_size != "auto" and (isinstance(chunk_size, bool) or int(chunk_size) < 1):
         raise ValueError(f"chunk_size must be 'auto' or at least 1, got {chunk_size!r}")
     used = data.folds(folds, n_splits=n_splits, seed=seed)
-    allowed = label_permutations(data.codes, groups=data.groups, scheme=scheme)
+    # Labels move in the order of contents, so that the order of rows does not decide which permutations are drawn.
+    allowed = label_permutations(data.codes, groups=data.groups, scheme=scheme, order=data.order)
     # The true labels are the first row, so that they meet exactly what the permuted ones meet.
     drawn = _draw(allowed, n_permutations, used, len(data.classes), as_generator(seed))
     codes = np.concatenate([data.codes[None].astype(np.int16), drawn])

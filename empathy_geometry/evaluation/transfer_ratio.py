@@ -146,7 +146,8 @@ def _units(
     quick = largest <= LARGEST and solvable(probe, largest, data.values.shape[-1])
     rng = np.random.default_rng([seed, 1])
     unit_of, count = np.full(data.n_groups, -1), 0
-    for r in rows:
+    # Contexts in the order of their scenarios' contents: which stands first decides the blocks.
+    for r in sorted(rows, key=lambda r: int(data.groups[r].min())):
         members = np.unique(data.groups[r])
         # A scenario that occurs in several contexts is one unit.
         new = rng.permutation(members[unit_of[members] < 0])

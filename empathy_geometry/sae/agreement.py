@@ -27,6 +27,7 @@ from empathy_geometry.sae.reference_counts import reference_counts
 from empathy_geometry.sae.sparse_probing import SparseProbing, sparse_probing
 from empathy_geometry.sae.stability import FeatureStability, feature_stability
 from empathy_geometry.sae.subspace_agreement import SubspaceAgreement, agreement_with_concept
+from empathy_geometry.texts.content_order import content_order
 
 _CONTROL_DRAWS = 99
 
@@ -105,7 +106,7 @@ def sae_agreement(
         [own, empty, *([] if second is None else [second])], acts, layer=at, model=model, progress=progress
     )
     rows, is_positive = stream.double().numpy(), acts.labels == positive
-    group = as_groups(acts.groups, len(acts))
+    group = content_order(as_groups(acts.groups, len(acts)), [rows, is_positive]).groups
 
     def data(features: PooledFeatures, of: SparseAutoencoder) -> AgreementData:
         values, frequency = features.values.double().numpy(), features.quality.frequency.numpy()

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
+from empathy_geometry.activations.pairing import rows_of_classes
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.metrics import auroc_excess
@@ -18,6 +19,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
+from empathy_geometry.texts.splits import Fold
 
 
 def class_gaps(features: FloatArray, positive: BoolArray) -> FloatArray:
@@ -195,10 +197,11 @@ def sparse_probing(
             n_splits=n_splits,
             seed=seed,
         )
+    chosen = np.flatnonzero(np.logical_or(*rows_of_classes(activations.labels, positive, negative)))
+    folds = [Fold(chosen[fold.train], chosen[fold.test]) for fold in dense.folds]
     live = max(1, int((features > 0).any(dim=0).sum()))
     sparse, shortfall = {}, {}
     for k in sorted({min(k, live) for k in ks}):
-        # The same seed, labels and groups give the same folds as the dense probe's.
         sparse[k] = cross_validate(
             SparseProbe(k),
             features,
@@ -206,7 +209,7 @@ def sparse_probing(
             groups=activations.groups,
             positive=positive,
             negative=negative,
-            n_splits=n_splits,
+            folds=folds,
             seed=seed,
         )
         shortfall[k] = auroc_excess(

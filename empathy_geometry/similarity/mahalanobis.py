@@ -15,6 +15,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.jackknife import blocks_of, jackknife_interval
 from empathy_geometry.foundation.whitening import shrinkage_of, whitened
 from empathy_geometry.geometry.directions import ConceptDirection
+from empathy_geometry.texts.content_order import content_order
 from empathy_geometry.texts.splits import grouped_folds
 
 _BLOCKS = 50
@@ -137,7 +138,7 @@ def crossnobis(
     """
     rows = as_matrix(x, "x")
     classes = as_binary(labels, "labels", len(rows)).astype(np.int64)
-    group = as_groups(groups, len(rows))
+    group = content_order(as_groups(groups, len(rows)), [rows, classes]).groups
     n_groups = int(group.max()) + 1
     fewest = min(len(np.unique(group[classes == k])) for k in (0, 1))
     if fewest < 2 or n_groups < 6:

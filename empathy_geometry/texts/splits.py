@@ -8,8 +8,10 @@ from functools import lru_cache
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from empathy_geometry.foundation._types import IntArray, LabelsLike
-from empathy_geometry.foundation._validation import as_groups, as_names
+from empathy_geometry.foundation._types import ArrayLike, IntArray, LabelsLike
+from empathy_geometry.foundation._validation import as_groups, as_names, to_numpy
+from empathy_geometry.foundation.names import as_texts
+from empathy_geometry.texts.content_order import Content, content_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +22,14 @@ class Fold:
     test: IntArray
 
 
-def grouped_folds(y: LabelsLike, *, groups: LabelsLike | None, n_splits: int = 5, seed: int = 0) -> tuple[Fold, ...]:
+def grouped_folds(
+    y: LabelsLike,
+    *,
+    groups: LabelsLike | None,
+    n_splits: int = 5,
+    seed: int = 0,
+    content: ArrayLike | Sequence[str] | None = None,
+) -> tuple[Fold, ...]:
     """Folds in which no group is on both sides and the classes are spread as evenly as the groups allow.
 
     Args:
@@ -28,6 +37,9 @@ def grouped_folds(y: LabelsLike, *, groups: LabelsLike | None, n_splits: int = 5
         groups: Scenario of each row, [n]; None makes each row its own group.
         n_splits: Number of folds.
         seed: Order of the groups.
+        content: What each row holds, texts or numbers [n, ...]: groups are then dealt in an order of their contents
+            (`content_order`), so that neither their names nor the order of rows decide the folds. `cross_validate` and
+            its kin deal by the texts, or by the rows where there are no texts. None deals by the names.
 
     Raises:
         ValueError: fewer groups than folds, or a training part that lacks a class.
@@ -48,6 +60,12 @@ def grouped_folds(y: LabelsLike, *, groups: LabelsLike | None, n_splits: int = 5
     fewest = np.min([len(np.unique(group[codes == k])) for k in range(codes.max() + 1)])
     if fewest < 2:
         raise ValueError("every class must occur in at least two groups, so that it can be held out; got one with 1")
+    if content is not None:
+        textual = isinstance(content, Sequence) and isinstance(content[0], str)
+        known: Content = as_texts(content) if textual else to_numpy(content)
+        if len(known) != len(labels):
+            raise ValueError(f"content must have one entry for each of {len(labels)} rows, got {len(known)}")
+        group = content_order(group, [known, codes]).groups
     folds = tuple(
         Fold(*(part.copy() for part in parts)) for parts in _split(_Exactly(codes), _Exactly(group), n_splits, seed)
     )
