@@ -39,7 +39,8 @@ from empathy_geometry.generation.likelihood import read_continuations
 from empathy_geometry.models.embedded_model import GGUF_SHA256, cache_folder
 from empathy_geometry.models.names import EMBEDDED_NAME
 from empathy_geometry.models.tokens import pad
-from empathy_geometry.steering.reference import NEUTRAL_TEXTS, NeutralTexts
+from empathy_geometry.steering.reference import NeutralTexts
+from empathy_geometry.steering.sweep_design import NEUTRAL_TEXTS
 
 LAYER = 15
 PROMPTS = (

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from empathy_geometry.steering.range import steering_range as steering_range
     from empathy_geometry.steering.search import SearchDesign as SearchDesign
     from empathy_geometry.steering.sweep import steering_sweep as steering_sweep
+    from empathy_geometry.steering.sweep_design import SweepDesign as SweepDesign
     from empathy_geometry.studies.bandwidth import measure_bandwidth as measure_bandwidth
     from empathy_geometry.studies.compare import compare as compare
     from empathy_geometry.studies.depth_profile import depth_profile as depth_profile

@@ -30,7 +30,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _extract(folder: Path, kind: Any = "bridge_llama") -> Any:
-    return eg.extract_activations(tiny_model(kind), TEXTS, position="mean", store=folder, shard_size=3, progress=False)
+    return eg.extract_activations(
+        tiny_model(kind), TEXTS, position="mean", store=eg.activations.StoreDesign(folder, shard_size=3), progress=False
+    )
 
 
 def _content(folder: Path) -> dict[str, bytes]:

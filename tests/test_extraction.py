@@ -8,6 +8,7 @@ from tiny_models import N_LAYERS, tiny_bridge
 
 import empathy_geometry as eg
 from empathy_geometry.activations.extraction import tokens_per_batch
+from empathy_geometry.activations.store_writer import StoreDesign
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -81,7 +82,9 @@ def test_quartiles_give_four_vectors(tiny_model: Any) -> None:
 
 @pytest.mark.parametrize("share_prefixes", [True, False])
 def test_chat_reads_the_words_within_the_template(tiny_model: Any, share_prefixes: bool) -> None:
-    acts = _extract(tiny_model, chat_template=True, position="last", share_prefixes=share_prefixes)
+    acts = _extract(
+        tiny_model, reading=eg.ReadingDesign(chat_template=True), position="last", share_prefixes=share_prefixes
+    )
     turns = [{"role": "user", "content": "I was there."}, {"role": "assistant", "content": RESPONSES[1]}]
     ids = tiny_model.tokenizer.apply_chat_template(turns, tokenize=True, return_dict=False)
     assert ids[0] == tiny_model.tokenizer.bos_token_id
@@ -93,9 +96,14 @@ def test_chat_reads_the_words_within_the_template(tiny_model: Any, share_prefixe
 
 def test_messages_in_a_chat_share_the_head(tiny_model: Any) -> None:
     messages = LabeledTexts(["Hello abc", "I am er", "You"], list("aba"), list("ghi"))
-    shared = _extract(tiny_model, messages, chat_template=True, position="mean")
+    shared = _extract(tiny_model, messages, reading=eg.ReadingDesign(chat_template=True), position="mean")
     assert "1 prefixes shared by 3 texts" in str(shared.provenance and shared.provenance.settings)
-    _close(shared.values, _extract(tiny_model, messages, chat_template=True, position="mean", batch_size=1).values)
+    _close(
+        shared.values,
+        _extract(
+            tiny_model, messages, reading=eg.ReadingDesign(chat_template=True), position="mean", batch_size=1
+        ).values,
+    )
 
 
 def test_layers_may_be_chosen_in_any_order_and_the_embedding_too(tiny_model: Any) -> None:
@@ -177,13 +185,18 @@ def test_gradients_are_not_recorded(tiny_llama: Any) -> None:
         ({"batch_size": 0}, "batch_size must be a positive int or 'auto'"),
         ({"batch_size": True}, "batch_size must be"),
         ({"share_prefixes": "yes"}, "share_prefixes must be"),
-        ({"store_dtype": "int8"}, "store_dtype must be one of"),
-        ({"shard_size": 0}, "shard_size must be"),
     ],
 )
 def test_bad_options(tiny_llama: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         _extract(tiny_llama, **options)
+
+
+def test_a_bad_store_is_named_when_it_is_asked_for() -> None:
+    with pytest.raises(ValueError, match="dtype must be one of"):
+        StoreDesign("folder", dtype="int8")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="shard_size must be a positive int or 'auto'"):
+        StoreDesign("folder", shard_size=0)
 
 
 def test_bad_models_and_texts(tiny_llama: Any) -> None:

@@ -34,7 +34,11 @@ pytestmark = [
 
 def _extract(folder: Path) -> Any:
     return eg.extract_activations(
-        tiny_model("bridge_llama"), TEXTS, position="mean", store=folder, shard_size=4, progress=False
+        tiny_model("bridge_llama"),
+        TEXTS,
+        position="mean",
+        store=eg.activations.StoreDesign(folder, shard_size=4),
+        progress=False,
     )
 
 

@@ -27,7 +27,7 @@ def logits(model: Any) -> torch.Tensor:
 
 def works(model: Any, *, chat: bool) -> None:
     """It is extracted from, steered and written with."""
-    acts = eg.extract_activations(model, TEXTS, progress=False, chat_template=chat)
+    acts = eg.extract_activations(model, TEXTS, progress=False, reading=eg.ReadingDesign(chat_template=chat))
     direction = eg.ConceptDirection.from_activations(acts, positive="w", negative="c", layer=1)
     with eg.SteeringHook(direction, alpha=2.0).attached(model):
         steered = eg.generate(model, ["hello"], max_new_tokens=3)

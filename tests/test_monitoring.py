@@ -117,7 +117,9 @@ def test_reading_at_a_steered_layer_is_the_algebra_of_the_edit_and_says_so(tiny_
 
 
 def test_the_first_position_and_special_tokens_do_not_count(tiny_llama):
-    found = eg.token_scores(tiny_llama, ["the pot<|im_end|>er"], direction(), control_tokens="control")
+    found = eg.token_scores(
+        tiny_llama, ["the pot<|im_end|>er"], direction(), reading=eg.ReadingDesign(control_tokens="control")
+    )
     assert not found.counted[0][0]
     ended = found.tokens[0].index("<|im_end|>")
     assert not found.counted[0][ended]

@@ -136,7 +136,9 @@ def test_ordinary_tokens_never_fall(kind) -> None:
 def test_keep_averages_every_token(tiny_llama) -> None:
     model, text = tiny_llama, PROMPTED.texts[0]
     texts = LabeledTexts([text], ["w"], ["a"])
-    found = eg.extract_activations(model, texts, layers=[1], position="mean", outlier_tokens="keep", progress=False)
+    found = eg.extract_activations(
+        model, texts, layers=[1], position="mean", reading=eg.ReadingDesign(outlier_tokens="keep"), progress=False
+    )
     (tokenized,) = tokenize(model, texts)
     with torch.no_grad():
         _, cache = model.run_with_cache(torch.tensor([tokenized.ids]))
@@ -145,7 +147,7 @@ def test_keep_averages_every_token(tiny_llama) -> None:
     again = eg.Activations.from_cache(cache, ["w"], ["a"], layers=[1], position="mean", outlier_tokens="keep")
     torch.testing.assert_close(again.values, found.values)
     with pytest.raises(ValueError, match="outlier_tokens must be one of 'leave_out', 'keep'"):
-        eg.extract_activations(model, texts, outlier_tokens="drop")
+        eg.ReadingDesign(outlier_tokens="drop")
 
 
 def test_the_count_is_kept_with_the_vectors(tiny_llama, monkeypatch, tmp_path) -> None:
@@ -157,13 +159,19 @@ def test_the_count_is_kept_with_the_vectors(tiny_llama, monkeypatch, tmp_path) -
     loaded = eg.Activations.load(found.save(tmp_path / "a.safetensors"))
     assert torch.equal(loaded.left_out, found.left_out)
     assert torch.equal(found[[2, 0]].left_out, found.left_out[[2, 0]])
-    store = eg.extract_activations(tiny_llama, PROMPTED, store=tmp_path / "store", shard_size=2, **options)
+    store = eg.extract_activations(
+        tiny_llama, PROMPTED, store=eg.activations.StoreDesign(tmp_path / "store", shard_size=2), **options
+    )
     assert torch.equal(store.left_out, found.left_out)
     assert torch.equal(store.activations([2]).left_out, found.left_out[:, 1:])
     assert store.provenance.settings["tokens_left_out"] == int(found.left_out.sum())
     with pytest.raises(ValueError, match="outlier_tokens"):
         eg.extract_activations(
-            tiny_llama, PROMPTED, store=tmp_path / "store", shard_size=2, outlier_tokens="keep", **options
+            tiny_llama,
+            PROMPTED,
+            store=eg.activations.StoreDesign(tmp_path / "store", shard_size=2),
+            reading=eg.ReadingDesign(outlier_tokens="keep"),
+            **options,
         )
 
 

@@ -85,7 +85,12 @@ def test_steering_range_recovers_the_crossing_and_marks_the_censored_one(planted
     model, truth = planted
     prompts = planted_prompts(8)
     grid = np.arange(0.5, 20.0, 0.5)
-    options = {"units": "raw", "max_new_tokens": 12, "neutral_texts": planted_neutral_texts(), "progress": False}
+    options = {
+        "units": "raw",
+        "max_new_tokens": 12,
+        "design": eg.SweepDesign(neutral_texts=planted_neutral_texts()),
+        "progress": False,
+    }
     found = steering_range(steering_sweep(model, truth.directions["breaks"], prompts, grid, **options))
     # A quarter of the prompts breaks at each crossing; the mean falls below 0.7 at the second.
     exact = sorted(set(truth.crossings))[1]
@@ -106,7 +111,7 @@ def test_one_prompt_breaks_where_its_chain_does(planted):
             exact + np.array([-0.2, -0.1, 0.1, 0.2]),
             units="raw",
             max_new_tokens=12,
-            neutral_texts=(),
+            design=eg.SweepDesign(neutral_texts=()),
             progress=False,
         )
         assert exact - 0.1 <= steering_range(sweep).value <= exact + 0.1

@@ -44,7 +44,14 @@ def test_a_moved_keyword_names_the_object_and_nothing_else_changes():
         study(1, design={"n_draws": 3})
 
 
-DESIGNS = (eg.CausalDesign, eg.SearchDesign, eg.ReadingDesign, eg.SaeDesign, eg.AgreementDesign)
+DESIGNS = (
+    eg.CausalDesign,
+    eg.SearchDesign,
+    eg.SweepDesign,
+    eg.ReadingDesign,
+    eg.SaeDesign,
+    eg.AgreementDesign,
+)
 
 
 @pytest.mark.parametrize("kind", DESIGNS)

@@ -141,10 +141,9 @@ def test_the_last_token_of_the_prompt_alike_in_batch_alone_and_without_a_cache(t
     assert list(together.texts) == alone
     assert together.texts != plain.texts
     assert torch.equal(cached, uncached)
-    sweep = eg.steering_sweep(
-        tiny_model, hook.direction, prompts, [8.0], positions="last_prompt", units="raw", chat=False, max_new_tokens=4,
-        neutral_texts=(), progress=False,
-    )  # fmt: skip
+    steered = eg.SteeringHook(hook.direction, positions="last_prompt", units="raw")
+    design = eg.SweepDesign(chat=False, neutral_texts=())
+    sweep = eg.steering_sweep(tiny_model, steered, prompts, [8.0], max_new_tokens=4, design=design, progress=False)
     assert sweep.texts[-1] == together.texts
 
 

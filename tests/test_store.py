@@ -31,8 +31,8 @@ TEXTS = LabeledTexts(
 
 
 def _into(folder: Path, model: Any, **options: Any) -> ActivationStore:
-    chosen = {"shard_size": 4, "position": "mean", **options}
-    return eg.extract_activations(model, TEXTS, store=folder, progress=False, **chosen)
+    store = eg.activations.StoreDesign(folder, options.pop("dtype", "float32"), options.pop("shard_size", 4))
+    return eg.extract_activations(model, TEXTS, store=store, progress=False, **{"position": "mean", **options})
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -131,10 +131,10 @@ def test_an_incomplete_store_gives_its_finished_part_if_asked(store_folder: Path
         ({"position": "last"}, "position: 'mean' there, 'last' now"),
         ({"layers": [0]}, r"layers: \[0, 1, 2\] there, \[0\] now"),
         ({"site": "mlp_out"}, "site: 'resid_post' there"),
-        ({"chat_template": True}, "chat_template: False there, True now"),
-        ({"prepend_bos": False}, "prepend_bos: None there"),
+        ({"reading": eg.ReadingDesign(chat_template=True)}, "chat_template: False there, True now"),
+        ({"reading": eg.ReadingDesign(prepend_bos=False)}, "prepend_bos: None there"),
         ({"share_prefixes": False}, "share_prefixes: '3 prefixes shared by 15 texts' there, 'off' now"),
-        ({"store_dtype": "bfloat16"}, "dtype: 'float32' there"),
+        ({"dtype": "bfloat16"}, "dtype: 'float32' there"),
         ({"shard_size": 5}, "shard_sizes"),
     ],
 )
@@ -152,10 +152,14 @@ def test_other_models_and_texts_are_not_mixed_in(store_folder: Path, tiny_llama:
     with pytest.raises(ValueError, match=r"model: parameters of .* changed"):
         _into(store_folder, tiny_bridge("llama", seed=1))
     with pytest.raises(ValueError, match=r"texts.n: 15 there, 14 now; texts.sha256"):
-        eg.extract_activations(tiny_llama, TEXTS[:14], position="mean", store=store_folder, shard_size=4)
+        eg.extract_activations(
+            tiny_llama, TEXTS[:14], position="mean", store=eg.activations.StoreDesign(store_folder, shard_size=4)
+        )
     relabelled = LabeledTexts(TEXTS.texts, ["q"] * 15, TEXTS.groups, prompts=TEXTS.prompts)
     with pytest.raises(ValueError, match=r"begun by a run that differs from this one \(texts.sha256"):
-        eg.extract_activations(tiny_llama, relabelled, position="mean", store=store_folder, shard_size=4)
+        eg.extract_activations(
+            tiny_llama, relabelled, position="mean", store=eg.activations.StoreDesign(store_folder, shard_size=4)
+        )
     assert _content(store_folder) == before
 
 
@@ -177,7 +181,9 @@ def test_reading_errors(stored: Path) -> None:
 
 def test_texts_that_are_not_those_of_the_run(store_folder: Path, tmp_path: Path, tiny_llama: Any) -> None:
     other = tmp_path / "other"
-    eg.extract_activations(tiny_llama, TEXTS[::-1], position="mean", store=other, shard_size=4, progress=False)
+    eg.extract_activations(
+        tiny_llama, TEXTS[::-1], position="mean", store=eg.activations.StoreDesign(other, shard_size=4), progress=False
+    )
     shutil.copy(other / "texts.json", store_folder / "texts.json")
     with pytest.raises(ValueError, match="holds other texts than the store was made of; delete it"):
         ActivationStore.open(store_folder)

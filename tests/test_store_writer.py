@@ -52,7 +52,9 @@ def test_half_precision(tmp_path: Path, dtype: str) -> None:
 def test_what_does_not_fit_the_dtype_is_an_error(tmp_path: Path) -> None:
     vectors = _vectors([7, 9])
     vectors.values[1, 0, 0, 0] = 1e5
-    with pytest.raises(ValueError, match=r"those of text 9 are not in float16; try store_dtype='bfloat16'"):
+    with pytest.raises(
+        ValueError, match=r"those of text 9 are not in float16; try StoreDesign\(folder, dtype='bfloat16'\)"
+    ):
         _writer(tmp_path).write(0, [0, 1], vectors, "float16")
     assert not shard_path(tmp_path, 0).exists()
 

@@ -12,9 +12,10 @@ from empathy_geometry.generation import continuations, decoding, likelihood
 from empathy_geometry.models.hooked_model import is_bridge
 from empathy_geometry.steering import reference, sweep
 from empathy_geometry.steering.coherence import divergence_part
-from empathy_geometry.steering.reference import NEUTRAL_TEXTS, unsteered_reference
+from empathy_geometry.steering.reference import unsteered_reference
 from empathy_geometry.steering.search import SearchDesign, search_sweep
 from empathy_geometry.steering.sweep import steering_sweep
+from empathy_geometry.steering.sweep_design import NEUTRAL_TEXTS, SweepDesign
 
 PROMPTS = ["abc erI", "the pot", "I walked home"]
 ALPHAS = [-3.0, -1.0, 0.5, 2.0]
@@ -43,7 +44,7 @@ def columns_read(model, run):
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_a_shared_reference_changes_no_number_and_saves_the_unsteered_runs(tiny_model, temperature):
-    options = {**OPTIONS, "temperature": temperature, "seed": 3}
+    options = {**OPTIONS, "design": SweepDesign(temperature=temperature), "seed": 3}
     own = steering_sweep(tiny_model, direction(), PROMPTS, ALPHAS, **options)
     shared = {name: value for name, value in options.items() if name != "progress"}
     known = unsteered_reference(tiny_model, PROMPTS, **shared)
@@ -76,11 +77,13 @@ def test_what_rows_have_in_common_is_read_once(tiny_model):
     head = next(i for i, column in enumerate(zip(*rows, strict=False)) if len(set(column)) > 1)
     longest = max(map(len, rows))
     assert head > 20
-    plain = {"max_new_tokens": 1, "neutral_texts": (), "progress": False}
+    plain = {"max_new_tokens": 1, "design": SweepDesign(neutral_texts=()), "progress": False}
     read = {
         positions: columns_read(
             tiny_model,
-            lambda p=positions: steering_sweep(tiny_model, direction(), PROMPTS, ALPHAS, positions=p, **plain),
+            lambda p=positions: steering_sweep(
+                tiny_model, eg.SteeringHook(direction(), positions=p), PROMPTS, ALPHAS, **plain
+            ),
         )
         for positions in ("all", "generated")
     }
@@ -96,9 +99,8 @@ def test_what_rows_have_in_common_is_read_once(tiny_model):
 @pytest.mark.parametrize(("operation", "layers"), [("add", None), ("project_out", [2, "embed"])])
 def test_divergence_equals_the_texts_run_alpha_by_alpha(tiny_model, operation, layers):
     d = direction()
-    found = steering_sweep(
-        tiny_model, d, PROMPTS[:1], ALPHAS, units="raw", operation=operation, layers=layers, **OPTIONS
-    )
+    hook = eg.SteeringHook(d, units="raw", operation=operation, layers=layers)
+    found = steering_sweep(tiny_model, hook, PROMPTS[:1], ALPHAS, **OPTIONS)
     for a, alpha in enumerate(found.alphas):
         expected = []
         for text in NEUTRAL_TEXTS:
@@ -107,16 +109,14 @@ def test_divergence_equals_the_texts_run_alpha_by_alpha(tiny_model, operation, l
             mask[:, 0] = 0
             with torch.no_grad():
                 plain = tiny_model(ids)
-                with eg.SteeringHook(d, alpha=float(alpha), units="raw", operation=operation, layers=layers).attached(
-                    tiny_model
-                ):
+                with hook.with_alpha(float(alpha)).attached(tiny_model):
                     expected.append(divergence_part(tiny_model(ids), plain, mask)[0])
         assert found.parts["divergence"][a, 0] == pytest.approx(np.mean(expected), abs=1e-4)
 
 
 def test_the_concept_read_back_is_counted_in_class_gaps(tiny_model):
     """What the unsteered model reads in the written tokens, token by token, against the unsteered text's."""
-    plain = {**OPTIONS, "units": "raw", "neutral_texts": ()}
+    plain = {**OPTIONS, "units": "raw", "design": SweepDesign(neutral_texts=())}
     in_gaps = steering_sweep(tiny_model, direction(), PROMPTS, [4.0], **plain)
     unscaled = eg.ConceptDirection(direction().vector, layer=1)
     in_activation_units = steering_sweep(tiny_model, unscaled, PROMPTS, [4.0], **plain)
@@ -144,7 +144,7 @@ def test_the_concept_read_back_is_counted_in_class_gaps(tiny_model):
 
 def test_sampled_texts_of_one_prompt_share_their_draws(tiny_model):
     """So that a steering too weak to matter changes no text."""
-    options = {**OPTIONS, "temperature": 1.0, "max_new_tokens": 12}
+    options = {**OPTIONS, "design": SweepDesign(temperature=1.0), "max_new_tokens": 12}
     found = steering_sweep(tiny_model, direction(), PROMPTS, [1e-7], seed=5, **options)
     assert found.texts[0] == found.texts[1]
     assert found.texts != steering_sweep(tiny_model, direction(), PROMPTS, [1e-7], seed=6, **options).texts
@@ -156,19 +156,30 @@ def test_a_search_runs_the_unsteered_model_once(tiny_model, monkeypatch):
         "empathy_geometry.steering.search.unsteered_reference",
         lambda *a, **k: made.append(1) or unsteered_reference(*a, **k),
     )
-    options, design = {"progress": False}, SearchDesign(max_new_tokens=5)
-    first = search_sweep(tiny_model, direction(), PROMPTS, design=design, options=options)
+    options = {"design": SearchDesign(max_new_tokens=5), "progress": False}
+    first = search_sweep(tiny_model, direction(), PROMPTS, **options)
     assert made == [1]
     known = unsteered_reference(tiny_model, PROMPTS, max_new_tokens=5)
-    same(first, search_sweep(tiny_model, direction(), PROMPTS, design=design, options={**options, "reference": known}))
+    same(first, search_sweep(tiny_model, direction(), PROMPTS, reference=known, **options))
     assert made == [1]
 
 
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda m: search_sweep(m, direction(), PROMPTS, options={"temprature": 1}), TypeError, "mean 'temperature'"),
-        (lambda m: search_sweep(m, direction(), PROMPTS, options={"max_new_tokens": 5}), TypeError, "no setting"),
+        (lambda m: SweepDesign(temprature=1), TypeError, "mean 'temperature'"),
+        (lambda m: SweepDesign(temperature=-1.0), ValueError, "temperature must not be negative"),
+        (lambda m: SweepDesign(neutral_texts="one"), TypeError, "got one string"),
+        (
+            lambda m: search_sweep(m, direction(), PROMPTS, max_new_tokens=5),
+            TypeError,
+            r"write design=SearchDesign\(max_new_tokens=...\)",
+        ),
+        (
+            lambda m: steering_sweep(m, direction(), PROMPTS, [1.0], operation="add"),
+            TypeError,
+            r"no keyword 'operation'; write SteeringHook\(direction, operation=...\) in the direction's place",
+        ),
         (lambda m: SearchDesign(n_promts=3), TypeError, "did you mean 'n_prompts'"),
         (lambda m: SearchDesign(n_prompts=2.5), TypeError, "whole number"),
         (lambda m: SearchDesign(n_prompts=1), ValueError, "n_prompts must be at least 2"),
@@ -187,8 +198,8 @@ def test_a_reference_of_something_else_is_refused(tiny_llama):
         (tiny_bridge("llama"), PROMPTS, {}, "of another model object"),
         (tiny_llama, PROMPTS[:2], {}, "of other prompts"),
         (tiny_llama, PROMPTS, {"max_new_tokens": 7}, "made with max_new_tokens=6, the sweep asks for 7"),
-        (tiny_llama, PROMPTS, {"chat": False}, "made with chat=True"),
-        (tiny_llama, PROMPTS, {"temperature": 0.5}, "made with temperature=0"),
+        (tiny_llama, PROMPTS, {"design": SweepDesign(chat=False)}, "made with chat=True"),
+        (tiny_llama, PROMPTS, {"design": SweepDesign(temperature=0.5)}, "made with temperature=0"),
     ):
         with pytest.raises(ValueError, match=message):
             steering_sweep(model, direction(), prompts, [1.0], reference=known, **{**OPTIONS, **options})
@@ -199,31 +210,32 @@ def test_a_reference_of_something_else_is_refused(tiny_llama):
     [
         ({"alphas": []}, "at least one"),
         ({"alphas": [float("inf")]}, "finite"),
-        ({"positions": "everywhere"}, "positions must be one of"),
-        ({"positions": (0, 99)}, "outside row 0"),
-        ({"positions": [(0, 1)]}, "1 spans for a batch of 3 rows"),
-        ({"layers": [77]}, "index from 0"),
+        ({"hook": {"positions": (0, 99)}}, "outside row 0"),
+        ({"hook": {"positions": [(0, 1)]}}, "1 spans for a batch of 3 rows"),
+        ({"hook": {"layers": [77]}}, "index from 0"),
+        ({"hook": {}, "units": "raw"}, "the hook counts alpha in 'class_gap'"),
         ({"units": "sd"}, "knows its sd"),
-        ({"operation": "clamp", "units": "raw"}, "needs a target"),
-        ({"temperature": -1.0}, "temperature must not be negative"),
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
     ],
 )
 def test_bad_input_is_named_before_anything_runs(tiny_model, arguments, message):
     given = {"alphas": [1.0], **OPTIONS, **arguments}
+    hook = given.pop("hook", None)
+    along = direction() if hook is None else eg.SteeringHook(direction(), **hook)
 
     def run():
         with pytest.raises(ValueError, match=message):
-            steering_sweep(tiny_model, direction(), PROMPTS, given.pop("alphas"), **given)
+            steering_sweep(tiny_model, along, PROMPTS, given.pop("alphas"), **given)
 
     assert columns_read(tiny_model, run) == 0
 
 
 def test_a_sweep_clamps_and_keeps_its_grid(tiny_model):
-    found = steering_sweep(
-        tiny_model, direction(), PROMPTS, [0.5, 1.0], units="raw", operation="clamp", target=8.0, **OPTIONS
-    )
+    hook = eg.SteeringHook(direction(), units="raw", operation="clamp", target=8.0)
+    found = steering_sweep(tiny_model, hook, PROMPTS, [0.5, 1.0], **OPTIONS)
     assert found.alphas.tolist() == [0.0, 0.5, 1.0]
     assert found.parts["divergence"][0, 0] == 1
     assert (np.diff(found.parts["divergence"][:, 0]) < 0).all()
     assert isinstance(found, sweep.SteeringSweep)
+    with pytest.raises(TypeError, match="the direction must be a ConceptDirection, or the hook of one"):
+        steering_sweep(tiny_model, eg.SteeringHook(torch.ones(D_MODEL), layers=[1]), PROMPTS, [1.0], **OPTIONS)

@@ -19,7 +19,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 DAY = "2026-11-28"
 PROMPTS = ["abc erI", "the pot", "I walked home"]
-SHORT = {"max_new_tokens": 2, "neutral_texts": ()}
+
+
+def short(date=None):
+    return {"max_new_tokens": 2, "design": eg.SweepDesign(neutral_texts=(), date=date)}
+
+
 TEXTS = eg.LabeledTexts(["abc er pot", "I walked the pot home"], ["a", "b"], ["1", "2"], prompts=["abc er", "I walked"])
 
 
@@ -50,17 +55,20 @@ def direction():
 
 
 CALLS = {
-    "steering_sweep": lambda m, d: eg.steering_sweep(m, direction(), PROMPTS, [1.0], **SHORT, date=d, progress=False),
-    "unsteered_reference": lambda m, d: unsteered_reference(m, PROMPTS, **SHORT, date=d),
+    "steering_sweep": lambda m, d: eg.steering_sweep(m, direction(), PROMPTS, [1.0], **short(d), progress=False),
+    "unsteered_reference": lambda m, d: unsteered_reference(m, PROMPTS, **short(d)),
     "search_sweep": lambda m, d: search_sweep(
         m,
         direction(),
         PROMPTS,
         design=SearchDesign(max_new_tokens=2, n_fine=1, date=d),
-        options={"neutral_texts": (), "progress": False},
+        sweep=eg.SweepDesign(neutral_texts=()),
+        progress=False,
     ),
-    "response_spans": lambda m, d: response_spans(m, TEXTS, chat_template=True, date=d),
-    "token_scores": lambda m, d: eg.token_scores(m, TEXTS, direction(), chat_template=True, date=d),
+    "response_spans": lambda m, d: response_spans(m, TEXTS, reading=ReadingDesign(chat_template=True, date=d)),
+    "token_scores": lambda m, d: eg.token_scores(
+        m, TEXTS, direction(), reading=ReadingDesign(chat_template=True, date=d)
+    ),
     "token_activations": lambda m, d: token_activations(
         m, TEXTS, layer=1, reading=ReadingDesign(chat_template=True, date=d), progress=False
     ),
@@ -78,12 +86,12 @@ def test_the_day_asked_for_is_the_only_one_written(model, days, name):
 
 
 def test_a_reference_of_another_day_is_refused(model):
-    reference = unsteered_reference(model, PROMPTS, **SHORT, date=DAY)
+    reference = unsteered_reference(model, PROMPTS, **short(DAY))
     assert "28 Nov 2026" in model.tokenizer.decode(reference.written.prompt_ids[0])
     same = datetime.date(2026, 11, 28)
-    eg.steering_sweep(model, direction(), PROMPTS, [1.0], **SHORT, date=same, reference=reference, progress=False)
+    eg.steering_sweep(model, direction(), PROMPTS, [1.0], **short(same), reference=reference, progress=False)
     with pytest.raises(ValueError, match="the reference was made with date="):
-        eg.steering_sweep(model, direction(), PROMPTS, [1.0], **SHORT, reference=reference, progress=False)
+        eg.steering_sweep(model, direction(), PROMPTS, [1.0], **short(), reference=reference, progress=False)
 
 
 @pytest.mark.parametrize("made", [SearchDesign, CausalDesign])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from empathy_geometry.activations import token_table
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -22,10 +23,10 @@ def test_rows_are_tokenized_texts(tiny_llama: Any) -> None:
 
 def test_a_chat_is_cut_after_the_last_token_read(tiny_llama: Any) -> None:
     whole = tokenize(tiny_llama, TEXTS, chat_template=True)
-    table = TokenTable.build(tiny_llama, TEXTS, "last", chat_template=True)
+    table = TokenTable.build(tiny_llama, TEXTS, "last", ReadingDesign(chat_template=True))
     assert [len(table[i]) for i in range(3)] == [t.stop for t in whole]
     assert [table[i].prompt for i in range(3)] == [t.prompt for t in whole]
-    marks = TokenTable.build(tiny_llama, TEXTS, lambda text: len(text) - 1, chat_template=True)
+    marks = TokenTable.build(tiny_llama, TEXTS, lambda text: len(text) - 1, ReadingDesign(chat_template=True))
     assert [len(marks[i]) for i in range(3)] == [len(t) for t in whole]
 
 
@@ -35,8 +36,8 @@ def test_the_hash_tells_ids_and_positions_apart(tiny_llama: Any) -> None:
     assert build(tiny_llama, TEXTS, "mean").sha256 == same
     others = [
         build(tiny_llama, TEXTS, "last"),
-        build(tiny_llama, TEXTS, "mean", prepend_bos=False),
-        build(tiny_llama, TEXTS, "mean", chat_template=True),
+        build(tiny_llama, TEXTS, "mean", ReadingDesign(prepend_bos=False)),
+        build(tiny_llama, TEXTS, "mean", ReadingDesign(chat_template=True)),
         build(tiny_llama, TEXTS[::-1], "mean"),
     ]
     assert len({same, *(o.sha256 for o in others)}) == 5

@@ -45,7 +45,7 @@ def test_hook_sweep_search_and_scores_count_alpha_alike(tiny_model, units):
     hook = eg.SteeringHook(d, alpha=ALPHA, units=units)
     np.testing.assert_allclose(moved(tiny_model, hook, d), expected, rtol=1e-3, atol=1e-3)
 
-    plain = {"max_new_tokens": 4, "neutral_texts": (), "progress": False}
+    plain = {"max_new_tokens": 4, "design": eg.SweepDesign(neutral_texts=()), "progress": False}
     sweep = eg.steering_sweep(tiny_model, d, PROMPTS, [ALPHA], units=units, **plain)
     assert ALPHA * sweep.unit_length == pytest.approx(expected)
     assert sweep.units == hook.units
@@ -54,7 +54,7 @@ def test_hook_sweep_search_and_scores_count_alpha_alike(tiny_model, units):
     assert sweep.texts[-1] == written.texts
 
     design = SearchDesign(max_new_tokens=4, n_fine=1) if units is None else SearchDesign(units, max_new_tokens=4)
-    found = search_sweep(tiny_model, d, PROMPTS, design=design, options={"neutral_texts": (), "progress": False})
+    found = search_sweep(tiny_model, d, PROMPTS, design=design, sweep=eg.SweepDesign(neutral_texts=()), progress=False)
     assert (found.units, found.unit_length) == (sweep.units, pytest.approx(sweep.unit_length))
 
 
@@ -75,7 +75,9 @@ def test_a_bare_tensor_and_a_direction_without_a_gap_are_raw(tiny_llama):
     without = direction(scales={"residual_norm": 5.0})
     assert eg.SteeringHook(without).unit_length == 1.0
     assert eg.token_scores(tiny_llama, PROMPTS, without).units == "activation units"
-    sweep = eg.steering_sweep(tiny_llama, without, PROMPTS, [1.0], max_new_tokens=2, neutral_texts=(), progress=False)
+    sweep = eg.steering_sweep(
+        tiny_llama, without, PROMPTS, [1.0], max_new_tokens=2, design=eg.SweepDesign(neutral_texts=()), progress=False
+    )
     assert (sweep.units, sweep.unit_length) == ("raw", 1.0)
     assert [units_of(v) for v in (bare, without, direction())] == ["raw", "raw", "class_gap"]
 

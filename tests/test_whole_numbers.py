@@ -37,7 +37,12 @@ def test_one_layer_in_any_form(tiny_llama, one, tmp_path) -> None:
 @pytest.mark.parametrize("several", [range(2), np.arange(2), torch.arange(2), [np.int64(0), 1], (0, torch.tensor(1))])
 def test_several_layers_in_any_form(tiny_llama, several, tmp_path) -> None:
     store = eg.extract_activations(
-        tiny_llama, TEXTS, layers=several, store=tmp_path / "s", batch_size=np.int64(2), shard_size=2, progress=False
+        tiny_llama,
+        TEXTS,
+        layers=several,
+        store=eg.activations.StoreDesign(tmp_path / "s", shard_size=2),
+        batch_size=np.int64(2),
+        progress=False,
     )
     assert store.layers == (0, 1)
     assert store.activations(several).layers == (0, 1)

@@ -1,6 +1,5 @@
 """Texts through a model, once: all layers in one pass, pooled on the fly, nothing else kept."""
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
@@ -10,20 +9,20 @@ import torch
 
 from empathy_geometry.activations.batching import Work, shared_prefixes
 from empathy_geometry.activations.extraction_run import ExtractionRun
-from empathy_geometry.activations.outlier_tokens import OUTLIER_TOKENS, OutlierTokens
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, check_position, position_name
 from empathy_geometry.activations.prefix_cache import HOOKED, has_hooks, sharing_obstacle
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.activations.store import ActivationStore
-from empathy_geometry.activations.store_writer import DTYPES
+from empathy_geometry.activations.store_writer import StoreDesign
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer, Layers
-from empathy_geometry.foundation._validation import as_layers, check_choice, whole_number
+from empathy_geometry.foundation._validation import as_layers, count_or_auto
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.chat_template import written_day
 from empathy_geometry.models.hooked_model import HookedModel, Site, hook_names, model_device
 from empathy_geometry.models.loading import check_model
-from empathy_geometry.models.tokens import ControlReading
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
@@ -34,18 +33,12 @@ def extract_activations(
     *,
     layers: Literal["all"] | Layers = ...,
     position: Position = ...,
-    outlier_tokens: OutlierTokens = ...,
     site: Site = ...,
+    reading: ReadingDesign = ...,
     batch_size: int | Literal["auto"] = ...,
-    prepend_bos: bool | None = ...,
-    chat_template: bool = ...,
-    date: str | datetime.date | None = ...,
-    control_tokens: ControlReading = ...,
     share_prefixes: bool | Literal["auto"] = ...,
-    progress: bool = ...,
     store: None = ...,
-    store_dtype: Literal["float32", "bfloat16", "float16"] = ...,
-    shard_size: int | Literal["auto"] = ...,
+    progress: bool = ...,
 ) -> Activations: ...
 @overload
 def extract_activations(
@@ -54,37 +47,32 @@ def extract_activations(
     *,
     layers: Literal["all"] | Layers = ...,
     position: Position = ...,
-    outlier_tokens: OutlierTokens = ...,
     site: Site = ...,
+    reading: ReadingDesign = ...,
     batch_size: int | Literal["auto"] = ...,
-    prepend_bos: bool | None = ...,
-    chat_template: bool = ...,
-    date: str | datetime.date | None = ...,
-    control_tokens: ControlReading = ...,
     share_prefixes: bool | Literal["auto"] = ...,
+    store: str | Path | StoreDesign,
     progress: bool = ...,
-    store: str | Path,
-    store_dtype: Literal["float32", "bfloat16", "float16"] = ...,
-    shard_size: int | Literal["auto"] = ...,
 ) -> ActivationStore: ...
+@takes_settings(
+    reading=ReadingDesign,
+    gone={
+        "store_dtype": "store=StoreDesign(folder, dtype=...)",
+        "shard_size": "store=StoreDesign(folder, shard_size=...)",
+    },
+)
 def extract_activations(
     model: HookedModel,
     texts: LabeledTexts,
     *,
     layers: Literal["all"] | Layers = "all",
     position: Position = "last",
-    outlier_tokens: OutlierTokens = "leave_out",
     site: Site = "resid_post",
+    reading: ReadingDesign = ReadingDesign(),  # noqa: B008 - immutable
     batch_size: int | Literal["auto"] = "auto",
-    prepend_bos: bool | None = None,
-    chat_template: bool = False,
-    date: str | datetime.date | None = None,
-    control_tokens: ControlReading = "text",
     share_prefixes: bool | Literal["auto"] = "auto",
+    store: str | Path | StoreDesign | None = None,
     progress: bool = True,
-    store: str | Path | None = None,
-    store_dtype: Literal["float32", "bfloat16", "float16"] = "float32",
-    shard_size: int | Literal["auto"] = "auto",
 ) -> Activations | ActivationStore:
     """Activations of every text at the given layers, from one forward pass each.
 
@@ -98,28 +86,19 @@ def extract_activations(
         layers: "all" (every block), an index, "embed", or several of them.
         position: "last", "mean", "response_mean", "response_quartiles", an int or a callable; see
             `positions.token_slots` for what each reads.
-        outlier_tokens: "leave_out" takes means without the first token of a text and without any other whose norm at
-            that layer is twenty times the text's median (see `activations.outlier_tokens`); `.left_out` counts the
-            latter. "keep" averages every token. Positions that read one token read it as it is.
         site: Hook point of the block.
+        reading: How texts are read: chat template and its date, control tokens, BOS, outlier tokens. `.left_out` counts
+            the outlier tokens that means were taken without.
         batch_size: Texts per forward pass; "auto" fills a number of tokens that suits the device.
-        prepend_bos: None follows the model, as `model.to_tokens` does.
-        chat_template: Write prompt and response as turns of the model's chat template, or a text without prompt as
-            the user's message; positions then refer to the words of these turns. See `tokens.tokenize`.
-        date: The day that the chat template writes, if it writes one (Llama 3.2, Granite): a date or "2026-11-28". None
-            is 26 July 2024, so that activations are the same tomorrow. The provenance records it.
-        control_tokens: "text" reads a control token such as "<|im_end|>" inside a text as the characters it is written
-            with, "control" as the control token, for texts that carry their own chat marks.
         share_prefixes: "auto" runs a prompt once for all its texts where that saves a tenth of the tokens, the model
             can do it and no hooks of others are attached; True insists, False never does. It is tried once on a short
             text, and on a text beyond each length at which the model changes (a window of its attention, a switch of
             its rotary frequencies); a text with more tokens than such a switch never continues a prompt with fewer.
-        progress: Show a bar with tokens per second (never when the output is not a terminal).
         store: Folder to write the vectors to, shard by shard, instead of holding them: memory then does not grow with
             the number of texts. Called again after a kill, it computes what is missing. Under `torchrun` or
-            `accelerate launch` each process runs its part of the shards (without a store, each runs everything).
-        store_dtype: How the store keeps numbers.
-        shard_size: Texts per shard of the store; "auto" makes shards of at most 64 MiB.
+            `accelerate launch` each process runs its part of the shards (without a store, each runs everything). A
+            `StoreDesign` also says dtype and shard size.
+        progress: Show a bar with tokens per second (never when the output is not a terminal).
 
     Returns:
         Activations with `.values` float32 [n, layer, d_model], on the CPU, rows in the order of `texts`; with
@@ -140,35 +119,22 @@ def extract_activations(
             f"texts must be LabeledTexts, got {type(texts).__name__}; try LabeledTexts(texts, labels, groups)"
         )
     check_position(position)
-    check_choice(outlier_tokens, "outlier_tokens", OUTLIER_TOKENS)
     wanted = _layers(model, layers)
     names = hook_names(model, wanted, site)
-    batch_size = _count(batch_size, "batch_size")
+    batch_size = count_or_auto(batch_size, "batch_size")
     if share_prefixes not in (True, False, "auto"):
         raise ValueError(f"share_prefixes must be True, False or 'auto', got {share_prefixes!r}")
-    if store_dtype not in DTYPES:
-        raise ValueError(f"store_dtype must be one of {', '.join(DTYPES)}, got {store_dtype!r}")
-    shard_size = _count(shard_size, "shard_size")
-    table = TokenTable.build(
-        model,
-        texts,
-        position,
-        prepend_bos=prepend_bos,
-        chat_template=chat_template,
-        date=date,
-        control_tokens=control_tokens,
-        outlier_tokens=outlier_tokens,
-    )
+    table = TokenTable.build(model, texts, position, reading)
     groups, sharing = _groups(model, table, names, share_prefixes)
     settings = {
         "layers": list(wanted),
         "position": position_name(position),
-        "outlier_tokens": outlier_tokens,
+        "outlier_tokens": reading.outlier_tokens,
         "site": site,
-        "prepend_bos": prepend_bos,
-        "chat_template": chat_template,
-        "date": written_day(model.tokenizer, date) if chat_template else None,
-        "control_tokens": control_tokens,
+        "prepend_bos": reading.prepend_bos,
+        "chat_template": reading.chat_template,
+        "date": written_day(model.tokenizer, reading.date) if reading.chat_template else None,
+        "control_tokens": reading.control_tokens,
         "padding": "right",
         "share_prefixes": sharing,
     }
@@ -180,7 +146,7 @@ def extract_activations(
         wanted,
         site,
         position,
-        outlier_tokens,
+        reading.outlier_tokens,
         batch_size,
         tokens_per_batch(model),
         settings,
@@ -188,7 +154,8 @@ def extract_activations(
     )
     if store is None:
         return run.in_memory()
-    return run.into_store(store, dtype=store_dtype, shard_size=shard_size)
+    place = store if isinstance(store, StoreDesign) else StoreDesign(store)
+    return run.into_store(place.folder, dtype=place.dtype, shard_size=place.shard_size)
 
 
 def tokens_per_batch(model: HookedModel) -> int:
@@ -252,15 +219,6 @@ def _split_at_switches(table: TokenTable, groups: Sequence[Work], lengths: Behav
                 plain.append(group.rows)
     rest = np.sort(np.concatenate(plain))
     return [*shared, Work(rest)] if rest.size else shared
-
-
-def _count(value: object, name: str) -> int | Literal["auto"]:
-    if isinstance(value, str) and value == "auto":
-        return "auto"
-    number = whole_number(value)
-    if number is None or number < 1:
-        raise ValueError(f"{name} must be a positive int or 'auto', got {value!r}")
-    return number
 
 
 def _depth(name: str) -> int:

@@ -1,16 +1,20 @@
 """Writing a store of activations, shard by shard, so that a kill at any moment loses one shard at most."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from empathy_geometry.activations.extractor import ShardVectors
 from empathy_geometry.activations.store_manifest import Manifest
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation._validation import check_choice, count_or_auto
 from empathy_geometry.foundation.artefact import ArtefactFile, save_artefact
 from empathy_geometry.foundation.checked_json import dump_checked
 from empathy_geometry.foundation.durable_file import create_text, remove_leftovers
+from empathy_geometry.foundation.settings import Settings
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.saved_texts import texts_to_dict
 
@@ -19,6 +23,33 @@ TEXTS_NAME = "texts.json"
 _ADVICE = "delete this file and run the same extraction again, which computes this shard only"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class StoreDesign(Settings):
+    """Where and how vectors are kept on disk.
+
+    Attributes:
+        folder: Where shards go; made if it is not there.
+        dtype: How numbers are kept.
+        shard_size: Texts per shard; "auto" makes shards of at most 64 MiB.
+
+    Raises:
+        TypeError: a name that is no setting.
+        ValueError: an unknown dtype, or a size that is no positive whole number.
+
+    Example:
+        >>> StoreDesign("activations", dtype="bfloat16").shard_size
+        'auto'
+    """
+
+    folder: str | Path
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    shard_size: int | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        check_choice(self.dtype, "dtype", tuple(DTYPES))
+        count_or_auto(self.shard_size, "shard_size")
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -97,8 +128,8 @@ class StoreWriter:
         if not finite.all():
             row = int(read.rows[int((~finite).nonzero()[0])])
             raise ValueError(
-                f"activations must be finite; those of text {row} are not in {dtype}; try store_dtype='bfloat16' or "
-                f"'float32', and a model in one of them"
+                f"activations must be finite; those of text {row} are not in {dtype}; try "
+                f"StoreDesign(folder, dtype='bfloat16') or 'float32', and a model in one of them"
             )
         tensors = {layer_name(layer): values[:, :, i] for i, layer in enumerate(layers)}
         tensors |= {"rows": torch.as_tensor(read.rows), "token_embeddings": read.token_embeddings.to(DTYPES[dtype])}

@@ -1,6 +1,5 @@
 """The token ids of many texts in a few arrays: four bytes a token, whatever the number of texts."""
 
-import datetime
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.activations.positions import Position, read_length, token_slots
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.foundation._types import IntArray
 from empathy_geometry.models.hooked_model import HookedModel
-from empathy_geometry.models.tokens import ControlReading, TokenizedText, tokenize
+from empathy_geometry.models.tokens import TokenizedText, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 _CHUNK = 1024
@@ -66,14 +65,9 @@ class TokenTable:
         model: HookedModel,
         texts: LabeledTexts,
         position: Position,
-        *,
-        prepend_bos: bool | None = None,
-        chat_template: bool = False,
-        outlier_tokens: OutlierTokens = "leave_out",
-        date: str | datetime.date | None = None,
-        control_tokens: ControlReading = "text",
+        reading: ReadingDesign = ReadingDesign(),  # noqa: B008 - immutable
     ) -> "TokenTable":
-        """Tokenise texts for a run that reads `position`; options as of `tokens.tokenize`.
+        """Tokenise texts for a run that reads `position`.
 
         Raises:
             ValueError: a text does not fit the context or has no token at `position`; names the text.
@@ -82,11 +76,9 @@ class TokenTable:
         lengths = np.zeros(len(texts), dtype=np.int64)
         spans = np.full((len(texts), 4), -1, dtype=np.int32)
         digest = hashlib.sha256()
-        options = _Options(prepend_bos, chat_template, date, control_tokens)
-        chunks = _tokenized(model, texts, options)
-        for row, text in enumerate(chunks):
+        for row, text in enumerate(_tokenized(model, texts, reading)):
             try:
-                slots = token_slots(text, position, outlier_tokens)
+                slots = token_slots(text, position, reading.outlier_tokens)
             except ValueError as error:
                 raise ValueError(f"text {row}: {error} (it begins {texts.texts[row][:40]!r})") from error
             end = read_length(text, slots)
@@ -105,26 +97,11 @@ class TokenTable:
         return cls(np.concatenate(ids), offsets, spans, keys, digest.hexdigest())
 
 
-@dataclass(frozen=True)
-class _Options:
-    prepend_bos: bool | None
-    chat_template: bool
-    date: str | datetime.date | None
-    control_tokens: ControlReading
-
-
-def _tokenized(model: HookedModel, texts: LabeledTexts, options: _Options) -> Iterator[TokenizedText]:
+def _tokenized(model: HookedModel, texts: LabeledTexts, reading: ReadingDesign) -> Iterator[TokenizedText]:
     for first in range(0, len(texts), _CHUNK):
         chunk = texts if len(texts) <= _CHUNK else texts[first : first + _CHUNK]
         try:
-            yield from tokenize(
-                model,
-                chunk,
-                prepend_bos=options.prepend_bos,
-                chat_template=options.chat_template,
-                date=options.date,
-                control_tokens=options.control_tokens,
-            )
+            yield from tokenize(model, chunk, **reading.tokenization)
         except ValueError as error:
             if first == 0:
                 raise

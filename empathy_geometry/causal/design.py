@@ -10,7 +10,7 @@ from empathy_geometry.foundation.settings import Settings, check_count
 from empathy_geometry.geometry.direction_units import UNITS, Units
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.chat_template import template_day
-from empathy_geometry.steering.sweep import NEUTRAL_TEXTS
+from empathy_geometry.steering.sweep_design import NEUTRAL_TEXTS
 
 _FEWEST_CONTROLS = 20
 _PARTS_OF_THE_NORM = (-0.1, -0.05, 0.05, 0.1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -181,6 +181,16 @@ def rows_named(column: np.ndarray, value: object, what: str, among: str = "the c
         shown = [str(v) for v in np.unique(column)[:8]]
         raise ValueError(f"{what}={value!r} does not occur among {among} {shown}")
     return np.asarray(found)
+
+
+def count_or_auto(value: object, name: str) -> int | Literal["auto"]:
+    """A positive whole number, or "auto"; else ValueError."""
+    if isinstance(value, str) and value == "auto":
+        return "auto"
+    number = whole_number(value)
+    if number is None or number < 1:
+        raise ValueError(f"{name} must be a positive int or 'auto', got {value!r}")
+    return number
 
 
 def whole_number(value: object) -> int | None:

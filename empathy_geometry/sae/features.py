@@ -13,10 +13,10 @@ from tqdm.auto import tqdm
 from empathy_geometry.activations.batching import batches, by_length
 from empathy_geometry.activations.extraction import tokens_per_batch
 from empathy_geometry.activations.hook_reader import HookReader
-from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.pooling import Pooling
 from empathy_geometry.activations.positions import POSITION_NAMES, Position, judged_tokens, n_slots, pooling_weights
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.activations.token_table import TokenTable
 from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.result import Result
@@ -184,17 +184,9 @@ def pooled_features(
         raise ValueError("to encode tokens the texts are needed, and these activations hold none; leave model=None")
     settings: dict[str, Any] = {} if activations.provenance is None else dict(activations.provenance.settings)
     position = _position(activations.position)
-    outlier_tokens: OutlierTokens = settings.get("outlier_tokens", "leave_out")
-    table = TokenTable.build(
-        model,
-        texts,
-        position,
-        prepend_bos=settings.get("prepend_bos"),
-        chat_template=bool(settings.get("chat_template", False)),
-        outlier_tokens=outlier_tokens,
-        date=settings.get("date"),
-        control_tokens=settings.get("control_tokens", "text"),
-    )
+    reading = ReadingDesign(**{name: settings[name] for name in ReadingDesign().to_dict() if name in settings})
+    outlier_tokens = reading.outlier_tokens
+    table = TokenTable.build(model, texts, position, reading)
     names = hook_names(model, [layer], activations.site)  # type: ignore[arg-type]
     values = [torch.zeros(len(texts), sae.d_sae) for sae in saes]
     sums = [ReconstructionSums(sae.d_sae, sae.d_model) for sae in saes]

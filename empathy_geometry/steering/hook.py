@@ -1,7 +1,6 @@
 """Steering: an edit of the residual stream while the model runs, undone when the `with` block ends."""
 
 import copy
-import datetime
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.foundation._types import Layer, Layers
 from empathy_geometry.foundation._validation import as_layers, check_choice
 from empathy_geometry.foundation.layers import depth
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.geometry.direction_units import Units, unit_scale, units_of
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -26,7 +27,7 @@ from empathy_geometry.models.hooked_model import HookedModel, hook_names
 from empathy_geometry.models.identity import identity_differences, model_identity
 from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import is_view, prepare_view
-from empathy_geometry.models.tokens import ControlReading, tokenize
+from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.steering.token_tracking import Positions, Span, TokenTracker, check_positions, check_spans
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -300,29 +301,25 @@ class SteeringHook:
             check_spans(spans, lengths.tolist())
 
 
+@takes_settings(reading=ReadingDesign)
 def response_spans(
     model: HookedModel,
     texts: LabeledTexts,
     *,
-    chat_template: bool = False,
-    date: str | datetime.date | None = None,
-    control_tokens: ControlReading = "text",
+    reading: ReadingDesign = ReadingDesign(),  # noqa: B008 - immutable
 ) -> list[Span]:
     """Where the response of each text lies, in tokens, for `SteeringHook(..., positions="response")`.
 
     Args:
         model: Whose tokenizer and conventions to use.
         texts: Texts with prompts; without prompts the whole text (BOS left out) is the response.
-        chat_template: As in `extract_activations`, and so the others.
-        date: The day that a chat template writes.
-        control_tokens: How control tokens inside a text are read.
+        reading: As in `extract_activations`.
 
     Example:
         >>> with hook.attached(model, responses=response_spans(model, texts)):  # doctest: +SKIP
         ...     model(ids, attention_mask=mask)
     """
-    read = tokenize(model, texts, chat_template=chat_template, date=date, control_tokens=control_tokens)
-    return [(t.start, t.stop) for t in read]
+    return [(t.start, t.stop) for t in tokenize(model, texts, **reading.tokenization)]
 
 
 def _site(direction: object) -> Any:

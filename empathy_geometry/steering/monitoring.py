@@ -1,6 +1,5 @@
 """A concept token by token: where in a text, or in what the model writes while it is steered, it shows."""
 
-import datetime
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ from empathy_geometry.activations.batching import batches
 from empathy_geometry.activations.hook_reader import HookReader
 from empathy_geometry.activations.outlier_tokens import find_outliers, token_norms
 from empathy_geometry.activations.positions import judged_tokens
+from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.foundation._types import BoolArray, FloatArray, Layer
 from empathy_geometry.foundation._validation import check_choice, rows_named
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.generation.continuations import Continuations
 from empathy_geometry.geometry.direction_units import unit_scale, units_of
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -26,7 +27,7 @@ from empathy_geometry.models.behaviour_lengths import BehaviourLengths
 from empathy_geometry.models.hooked_model import HookedModel, Site, hook_name
 from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
-from empathy_geometry.models.tokens import ControlReading, pad, token_pieces, tokenize
+from empathy_geometry.models.tokens import pad, token_pieces, tokenize
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.token_scores import TokenScores
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -37,6 +38,7 @@ ScoreUnits = Literal["raw", "class_gap"]
 _TOKENS_A_PASS = 4096
 
 
+@takes_settings(reading=ReadingDesign)
 def token_scores(
     model: HookedModel,
     texts: LabeledTexts | Sequence[str] | Continuations,
@@ -47,9 +49,7 @@ def token_scores(
     hook: SteeringHook | None = None,
     units: ScoreUnits | None = None,
     positive: object = None,
-    chat_template: bool = False,
-    date: str | datetime.date | None = None,
-    control_tokens: ControlReading = "text",
+    reading: ReadingDesign = ReadingDesign(),  # noqa: B008 - immutable
     batch_size: int | Literal["auto"] = "auto",
 ) -> TokenScores:
     """Score every token of texts, or of what a model wrote, by a direction or a fitted probe.
@@ -72,9 +72,8 @@ def token_scores(
             lies midway between the class means (where those are unknown, where the projection is 0). None is
             "class_gap" where the direction has one, as in `SteeringHook`, else "raw".
         positive: With a probe of more than two classes, whose score to take.
-        chat_template: As in `extract_activations`; not for `Continuations`, whose prompts have it already.
-        date: The day that a chat template writes.
-        control_tokens: As in `extract_activations`.
+        reading: As in `extract_activations`; "keep" counts outlier tokens, too. No chat template for `Continuations`,
+            whose prompts have it already.
         batch_size: Texts a pass.
 
     Raises:
@@ -88,7 +87,7 @@ def token_scores(
     check_model(model)
     read = _Scorer.of(scorer, layer, site, units, positive)
     read.check_fits(model)
-    rows, spans = _rows(model, texts, chat_template, date, control_tokens)
+    rows, spans = _rows(model, texts, reading)
     if hook is not None:
         hook.check_fits(model)
     name = hook_name(model, read.layer, read.site)
@@ -115,9 +114,9 @@ def token_scores(
         for r, i in enumerate(batch):
             scores[i] = found[r, : len(rows[i])].double().cpu().numpy()
             ordinary[i] = ~outliers[r, : len(rows[i])].cpu().numpy()
-    special = set(model.tokenizer.all_special_ids)
+    special, keep = set(model.tokenizer.all_special_ids), reading.outlier_tokens == "keep"
     counted = tuple(
-        np.array([t > 0 and token not in special for t, token in enumerate(row)]) & ordinary[i]
+        np.array([(keep or t > 0) and token not in special for t, token in enumerate(row)]) & (keep | ordinary[i])
         for i, row in enumerate(rows)
     )
     pooled = np.concatenate([s[c] for s, c in zip(scores, counted, strict=True)])
@@ -223,19 +222,17 @@ class _Scorer:
 def _rows(
     model: HookedModel,
     texts: LabeledTexts | Sequence[str] | Continuations,
-    chat_template: bool,
-    date: str | datetime.date | None,
-    control_tokens: ControlReading,
+    reading: ReadingDesign,
 ) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
     """Token ids of each text and where its response lies."""
     if not len(texts):
         raise ValueError("texts is empty; give at least one text")
     if isinstance(texts, Continuations):
-        if chat_template:
+        if reading.chat_template:
             raise ValueError("the prompts of Continuations are as the model read them; leave chat_template=False")
         rows = [(*p, *n) for p, n in zip(texts.prompt_ids, texts.new_ids, strict=True)]
         return rows, [(len(p), len(row)) for p, row in zip(texts.prompt_ids, rows, strict=True)]
-    tokenized = tokenize(model, texts, chat_template=chat_template, date=date, control_tokens=control_tokens)
+    tokenized = tokenize(model, texts, **reading.tokenization)
     return [t.ids for t in tokenized], [(t.start, t.stop) for t in tokenized]
 
 

@@ -1,6 +1,5 @@
 """What a model writes and expects without steering: made once, shared by every sweep over the same prompts."""
 
-import datetime
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray, Layer
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.generation.continuations import (
     Continuations,
     continuations,
@@ -22,21 +22,13 @@ from empathy_geometry.generation.decoding import decode
 from empathy_geometry.generation.likelihood import read_streams
 from empathy_geometry.models.attachment import attached
 from empathy_geometry.models.behaviour_lengths import BehaviourLengths
-from empathy_geometry.models.chat_template import template_day
 from empathy_geometry.models.hooked_model import HookedModel, model_device
 from empathy_geometry.models.model_view import own_view
 from empathy_geometry.models.rope import rope_arguments
-from empathy_geometry.models.tokens import ControlReading, tokenize
+from empathy_geometry.models.tokens import tokenize
 from empathy_geometry.steering.coherence import divergence_part
 from empathy_geometry.steering.hook import SteeringHook
-
-NEUTRAL_TEXTS = (
-    "The museum on the corner opens at ten and closes at five. On Mondays the lower rooms are shut for cleaning.",
-    "Water runs from the reservoir through two pipes to the town, where a pump lifts it into the tower.",
-    "To copy a page, lay it face down on the glass, close the lid and press the green button on the left.",
-    "Most of the valley is farmland. Wheat grows on the southern side, and the northern side is left to grass.",
-)
-"""Text without emotion on which steering should change as little as possible."""
+from empathy_geometry.steering.sweep_design import SweepDesign
 
 _LOGIT_BYTES = 250_000_000
 
@@ -141,17 +133,14 @@ class UnsteeredReference:
                 )
 
 
+@takes_settings(design=SweepDesign)
 def unsteered_reference(
     model: HookedModel,
     prompts: Sequence[str],
     *,
     max_new_tokens: int = 32,
-    chat: bool = True,
-    date: str | datetime.date | None = None,
-    control_tokens: ControlReading = "text",
-    temperature: float = 0.0,
+    design: SweepDesign = SweepDesign(),  # noqa: B008 - immutable
     seed: int = 0,
-    neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
 ) -> UnsteeredReference:
     """Run a model without steering, once, for any number of sweeps over these prompts.
 
@@ -159,12 +148,8 @@ def unsteered_reference(
         model: HookedTransformer or TransformerBridge, with no steering attached.
         prompts: As in `steering_sweep`, and so are the others.
         max_new_tokens: Length of the continuations.
-        chat: Wrap prompts in the tokenizer's chat template, where it has one.
-        date: The day that a chat template writes, as in `generate`.
-        control_tokens: As in `generate`.
-        temperature: 0 is greedy.
+        design: How it writes, and on which neutral texts predictions are made.
         seed: Seed of the sampling.
-        neutral_texts: Fixed texts on which the change of next-token distributions is measured.
 
     Raises:
         ValueError: as `generate`.
@@ -174,35 +159,21 @@ def unsteered_reference(
         >>> sweep = steering_sweep(model, direction, prompts, [1, 2], reference=reference)  # doctest: +SKIP
     """
     rows = prompt_tokens(
-        model, prompts, max_new_tokens=max_new_tokens, chat=chat, date=date, control_tokens=control_tokens
+        model,
+        prompts,
+        max_new_tokens=max_new_tokens,
+        chat=design.chat,
+        date=design.date,
+        control_tokens=design.control_tokens,
     )
-    draws = sampling_draws(temperature, seed, len(rows), max_new_tokens)
+    draws = sampling_draws(design.temperature, seed, len(rows), max_new_tokens)
     with own_view(model, longest=max(map(len, rows)) + max_new_tokens) as view:
-        new = decode(view, rows, max_new_tokens=max_new_tokens, temperature=temperature, draws=draws)
+        new = decode(view, rows, max_new_tokens=max_new_tokens, temperature=design.temperature, draws=draws)
     return UnsteeredReference(
         tuple(prompts),
         continuations(model, rows, new),
-        sweep_settings(max_new_tokens, chat, temperature, neutral_texts, date, control_tokens),
+        {"max_new_tokens": max_new_tokens, **design.shared},
         draws,
-        NeutralTexts(model, neutral_texts) if len(neutral_texts) else None,
+        NeutralTexts(model, design.neutral_texts) if len(design.neutral_texts) else None,
         weakref.ref(model),
     )
-
-
-def sweep_settings(
-    max_new_tokens: int,
-    chat: bool,
-    temperature: float,
-    neutral_texts: Sequence[str],
-    date: str | datetime.date | None,
-    control_tokens: ControlReading,
-) -> dict[str, Any]:
-    """The arguments that a sweep and its reference must share."""
-    return {
-        "max_new_tokens": max_new_tokens,
-        "chat": chat,
-        "temperature": temperature,
-        "neutral_texts": tuple(neutral_texts),
-        "date": None if date is None else template_day(date),
-        "control_tokens": control_tokens,
-    }

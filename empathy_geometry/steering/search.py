@@ -1,43 +1,24 @@
 """A grid of alphas that brackets the point where text breaks, found on the model itself."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from empathy_geometry.foundation._validation import check_choice
-from empathy_geometry.foundation.settings import Settings, check_count, check_names
+from empathy_geometry.foundation.settings import Settings, check_count, takes_settings
 from empathy_geometry.geometry.direction_units import UNITS, Units
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.chat_template import template_day
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.steering.hook import SteeringHook
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
-from empathy_geometry.steering.reference import unsteered_reference
+from empathy_geometry.steering.reference import UnsteeredReference, unsteered_reference
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
+from empathy_geometry.steering.sweep_design import SweepDesign
 
 COARSE = (0.04, 0.08, 0.16, 0.32, 0.64)
 """First grid, in multiples of the mean residual norm: text survives the first and breaks before the last."""
-
-_SHARED = ("max_new_tokens", "chat", "date", "control_tokens", "temperature", "seed", "neutral_texts")
-
-OPTIONS = (
-    "operation",
-    "target",
-    "layers",
-    "positions",
-    "chat",
-    "control_tokens",
-    "temperature",
-    "seed",
-    "neutral_texts",
-    "parts",
-    "reference",
-    "progress",
-)
-"""Arguments of `steering_sweep` that a search hands on."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +59,18 @@ class SearchDesign(Settings):
             check_count(getattr(self, name), name, least)
 
 
+@takes_settings(design=SearchDesign, sweep=SweepDesign)
 def search_sweep(
     model: HookedModel,
     direction: ConceptDirection,
     prompts: Sequence[str],
     *,
     design: SearchDesign = SearchDesign(),
+    sweep: SweepDesign | None = None,
+    reference: UnsteeredReference | None = None,
     signs: Sequence[int] = (1, -1),
-    options: Mapping[str, Any] = MappingProxyType({}),
     keep: Callable[[str, Callable[[], SteeringSweep]], SteeringSweep] = lambda _, make: make(),
+    progress: bool = True,
 ) -> SteeringSweep:
     """A coarse sweep over the sizes that the residual stream itself suggests, then a fine one around the crossing.
 
@@ -98,35 +82,47 @@ def search_sweep(
         direction: Along what; needs the scale "residual_norm" and that of `units`.
         prompts: User messages.
         design: Unit of the result, threshold, length of the texts, alphas to add inside each bracket.
+        sweep: How texts are written, but for the date, which is the search's; None writes as `steering_sweep`.
+        reference: As in `steering_sweep`; None runs the unsteered model, once.
         signs: Which sides.
-        options: Further arguments of `steering_sweep`; with a `reference` the unsteered model is not run again.
         keep: Called with the name of each grid, "coarse" and "fine", and what sweeps it; a study that keeps its steps
             gives back the sweep that it has.
+        progress: Show bars.
 
     Raises:
-        TypeError: an option that `steering_sweep` does not have.
         ValueError: the direction lacks a scale.
     """
-    check_names(options, OPTIONS, "steering_sweep")
-    options = {**options, "max_new_tokens": design.max_new_tokens, "date": design.date}
-    units, threshold = design.units, design.threshold
+    written = replace(SweepDesign() if sweep is None else sweep, date=design.date)
     if "residual_norm" not in direction.scales:
         raise ValueError("the direction has no scale 'residual_norm'; make it from activations, or call steering_sweep")
-    length = SteeringHook(direction, layers=options.get("layers"), units=units).unit_length
+    length = SteeringHook(direction, units=design.units).unit_length
     unit = direction.scales["residual_norm"] / length
-    if options.get("reference") is None:
-        shared = {name: options[name] for name in _SHARED if name in options}
-        options = {**options, "reference": unsteered_reference(model, prompts, **shared)}
+    if reference is None:
+        reference = unsteered_reference(model, prompts, max_new_tokens=design.max_new_tokens, design=written)
+
+    def swept(alphas: list[float]) -> SteeringSweep:
+        return steering_sweep(
+            model,
+            direction,
+            prompts,
+            alphas,
+            units=design.units,
+            max_new_tokens=design.max_new_tokens,
+            design=written,
+            reference=reference,
+            progress=progress,
+        )
+
     coarse = [s * c * unit for s in signs for c in COARSE]
-    sweep = keep("coarse", lambda: steering_sweep(model, direction, prompts, coarse, units=units, **options))
+    found = keep("coarse", lambda: swept(coarse))
     fine: list[float] = []
     for sign in signs:
-        side = np.sort(np.abs(sweep.alphas[(sign * sweep.alphas) >= 0]))
-        estimate = steering_range(sweep, sign=sign, threshold=threshold, n_resamples=1)
+        side = np.sort(np.abs(found.alphas[(sign * found.alphas) >= 0]))
+        estimate = steering_range(found, sign=sign, threshold=design.threshold, n_resamples=1)
         if estimate.censored:
             fine.append(sign * 2 * float(side[-1]))
             continue
         above = int(np.searchsorted(side, estimate.value))
         low, high = side[max(above - 1, 0)], side[min(above, len(side) - 1)]
         fine += [sign * float(a) for a in np.linspace(low, high, design.n_fine + 2)[1:-1]]
-    return sweep + keep("fine", lambda: steering_sweep(model, direction, prompts, fine, units=units, **options))
+    return found + keep("fine", lambda: swept(fine))

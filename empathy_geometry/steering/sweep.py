@@ -1,17 +1,16 @@
 """A whole grid of alpha x prompts as one batch: texts, coherence, damage on neutral text, and the concept read back."""
 
-import datetime
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from empathy_geometry.foundation._types import FloatArray, IntArray, Layer, Layers
+from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.generation.continuations import (
     Continuations,
@@ -27,13 +26,12 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.loading import check_model
 from empathy_geometry.models.model_view import own_view
-from empathy_geometry.models.tokens import ControlReading
-from empathy_geometry.steering.coherence import CoherencePart, coherence_of
-from empathy_geometry.steering.hook import Operation, SteeringHook
-from empathy_geometry.steering.reference import NEUTRAL_TEXTS as NEUTRAL_TEXTS
-from empathy_geometry.steering.reference import NeutralTexts, UnsteeredReference, sweep_settings
+from empathy_geometry.steering.coherence import coherence_of
+from empathy_geometry.steering.hook import SteeringHook
+from empathy_geometry.steering.reference import NeutralTexts, UnsteeredReference
 from empathy_geometry.steering.stream_edit import StreamEdit
-from empathy_geometry.steering.token_tracking import Positions, check_spans, row_spans
+from empathy_geometry.steering.sweep_design import SweepDesign
+from empathy_geometry.steering.token_tracking import check_spans, row_spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,26 +139,24 @@ class SteeringSweep(Result):
         return (Table.of(title, rows, notes=[f"means over {len(self.prompts)} prompts; alpha in {self.units}"]),)
 
 
+@takes_settings(
+    design=SweepDesign,
+    gone={
+        name: f"SteeringHook(direction, {name}=...) in the direction's place"
+        for name in ("operation", "target", "layers", "positions")
+    },
+)
 def steering_sweep(
     model: HookedModel,
-    direction: ConceptDirection,
+    direction: ConceptDirection | SteeringHook,
     prompts: Sequence[str],
     alphas: Sequence[float],
     *,
     units: Units | None = None,
-    operation: Operation = "add",
-    target: float | None = None,
-    layers: Layers | None = None,
-    positions: Positions = "all",
     max_new_tokens: int = 32,
-    chat: bool = True,
-    date: str | datetime.date | None = None,
-    control_tokens: ControlReading = "text",
-    temperature: float = 0.0,
-    seed: int = 0,
-    neutral_texts: Sequence[str] = NEUTRAL_TEXTS,
-    parts: Mapping[str, CoherencePart] = MappingProxyType({}),
+    design: SweepDesign = SweepDesign(),  # noqa: B008 - immutable
     reference: UnsteeredReference | None = None,
+    seed: int = 0,
     progress: bool = True,
 ) -> SteeringSweep:
     """Continue every prompt at every alpha, in as few batches as memory allows, and measure the result.
@@ -170,58 +166,50 @@ def steering_sweep(
 
     Args:
         model: HookedTransformer or TransformerBridge.
-        direction: What to steer along.
-        prompts: User messages; with `chat=False` plain texts to continue.
+        direction: What to steer along. For another operation than "add", other layers or positions, the `SteeringHook`
+            of a `ConceptDirection`, whose alpha the grid takes the place of. Several spans are one per prompt; neutral
+            texts are edited at all tokens.
+        prompts: User messages; with `SweepDesign(chat=False)` plain texts to continue.
         alphas: Strengths, either sign.
         units: Unit of alpha, as in `SteeringHook`: None is the direction's own class gap where it has one, else "raw".
-            Other operations than "add" take a fraction, "raw".
-        operation: As in `SteeringHook`.
-        target: As in `SteeringHook`.
-        layers: As in `SteeringHook`.
-        positions: As in `SteeringHook`; several spans are one per prompt. Neutral texts are edited at all tokens.
+            A hook has its own.
         max_new_tokens: Length of the continuations.
-        chat: Wrap prompts in the tokenizer's chat template, where it has one.
-        date: The day that a chat template writes, as in `generate`.
-        control_tokens: As in `generate`.
-        temperature: 0 is greedy.
-        seed: Seed of the sampling.
-        neutral_texts: Fixed texts on which the change of next-token distributions is measured.
-        parts: Further coherence parts of the user's own.
+        design: How texts are written, neutral texts, further coherence parts.
         reference: What `unsteered_reference` made for this model, these prompts and these settings; saves running the
             unsteered model again. Its draws are used for sampling.
+        seed: Seed of the sampling.
         progress: Show a bar (never when the output is not a terminal).
 
     Raises:
-        ValueError: empty or not finite alphas, a reference that does not fit, or what `SteeringHook` and `generate`
-            raise; before anything runs.
+        TypeError: neither a `ConceptDirection` nor the hook of one.
+        ValueError: empty or not finite alphas, units beside a hook, a reference that does not fit, or what
+            `SteeringHook` and `generate` raise; before anything runs.
     """
     grid = np.unique(np.append(np.asarray(alphas, dtype=float), 0.0))
     if not len(list(alphas)) or not np.isfinite(grid).all():
         raise ValueError(f"alphas must be finite numbers, at least one, got {list(alphas)}")
     check_model(model)
-    if not isinstance(direction, ConceptDirection):
-        raise TypeError(
-            f"direction must be a ConceptDirection, along which the effect is measured, got "
-            f"{type(direction).__name__}; a tensor becomes one by ConceptDirection(tensor, layer=...), and Directions "
-            f"steer by SteeringHook"
-        )
-    hook = SteeringHook(direction, operation=operation, layers=layers, positions=positions, units=units, target=target)
+    hook, direction = as_hook(direction, units)
     hook.check_fits(model)
     if hook.positions == "response":
         hook = hook.with_positions("generated")
     prompt_ids = prompt_tokens(
-        model, prompts, max_new_tokens=max_new_tokens, chat=chat, date=date, control_tokens=control_tokens
+        model,
+        prompts,
+        max_new_tokens=max_new_tokens,
+        chat=design.chat,
+        date=design.date,
+        control_tokens=design.control_tokens,
     )
     n_prompts = len(prompt_ids)
     check_spans(hook.positions, [len(ids) for ids in prompt_ids])
-    draws = sampling_draws(temperature, seed, n_prompts, max_new_tokens)
+    draws = sampling_draws(design.temperature, seed, n_prompts, max_new_tokens)
     if reference is not None:
-        shared = sweep_settings(max_new_tokens, chat, temperature, neutral_texts, date, control_tokens)
-        reference.check(model, prompts, shared)
+        reference.check(model, prompts, {"max_new_tokens": max_new_tokens, **design.shared})
         draws = reference.draws
     # The rows to write: one block of prompts per alpha, without alpha = 0 where it is known.
     blocks = grid if reference is None else grid[grid != 0]
-    written = _write(model, hook, blocks, prompt_ids, max_new_tokens, temperature, draws, progress)
+    written = _write(model, hook, blocks, prompt_ids, max_new_tokens, design.temperature, draws, progress)
     layer, site = hook.layers[-1] if direction.layer is None else direction.layer, direction.site
     nll, streams = np.empty(0), torch.empty(0, direction.d_model)
     if len(written):
@@ -238,13 +226,13 @@ def steering_sweep(
     found = {
         name: values.reshape(n_alphas, n_prompts)
         for name, values in coherence_of(
-            written, written[unsteered], _as_reading(nll), _as_reading(nll[unsteered]), parts=parts
+            written, written[unsteered], _as_reading(nll), _as_reading(nll[unsteered]), parts=design.parts
         ).parts.items()
     }
     if reference is not None:
         neutral = reference.neutral
     else:
-        neutral = NeutralTexts(model, neutral_texts) if len(neutral_texts) else None
+        neutral = NeutralTexts(model, design.neutral_texts) if len(design.neutral_texts) else None
     if neutral is not None:
         found["divergence"] = np.repeat(neutral.divergence(model, hook, grid)[:, None], n_prompts, axis=1)
     concept = direction.project(streams).double().numpy().reshape(n_alphas, n_prompts)
@@ -261,6 +249,27 @@ def steering_sweep(
         max_new_tokens,
         seed,
     )
+
+
+def as_hook(direction: ConceptDirection | SteeringHook, units: Units | None) -> tuple[SteeringHook, ConceptDirection]:
+    """The hook to steer with, and the direction that the concept is read back along.
+
+    Raises:
+        TypeError: neither a `ConceptDirection` nor the hook of one.
+        ValueError: units beside a hook, which has its own.
+    """
+    along = direction.direction if isinstance(direction, SteeringHook) else direction
+    if not isinstance(along, ConceptDirection):
+        raise TypeError(
+            f"the direction must be a ConceptDirection, or the hook of one, along which the effect is measured, got "
+            f"{type(along).__name__}; a tensor becomes one by ConceptDirection(tensor, layer=...), and Directions "
+            f"steer by SteeringHook"
+        )
+    if not isinstance(direction, SteeringHook):
+        return SteeringHook(direction, units=units), direction
+    if units is not None:
+        raise ValueError(f"the hook counts alpha in {direction.units!r}; leave units out, or say them in the hook")
+    return direction, along
 
 
 def _write(

@@ -30,6 +30,7 @@ from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.reference import unsteered_reference
 from empathy_geometry.steering.search import SearchDesign, search_sweep
 from empathy_geometry.steering.sweep import SteeringSweep
+from empathy_geometry.steering.sweep_design import SweepDesign
 from empathy_geometry.studies.bandwidth_factors import BandwidthFactors, measure_factors
 from empathy_geometry.studies.bandwidth_texts import (
     check_pairs,
@@ -262,8 +263,9 @@ def measure_bandwidth(
             ),
         )
     # The unsteered model writes once for all directions.
-    reference = unsteered_reference(model, prompts, max_new_tokens=search.max_new_tokens, date=search.date)
-    options = {"progress": progress, "reference": reference}
+    reference = unsteered_reference(
+        model, prompts, max_new_tokens=search.max_new_tokens, design=SweepDesign(date=search.date)
+    )
 
     def factors(name: str, read: Activations, up: str, down: str) -> BandwidthFactors:
         return measure_factors(
@@ -275,8 +277,9 @@ def measure_bandwidth(
             prompts=prompts,
             prompt_names=held_out,
             search=search,
-            options=options,
+            reference=reference,
             seed=seed,
+            progress=progress,
             keep=lambda step, kind, make: steps.keep(f"{name}, {step}", kind, make),
         )
 
@@ -300,7 +303,8 @@ def measure_bandwidth(
             prompts,
             design=search,
             signs=(1,),
-            options=options,
+            reference=reference,
+            progress=progress,
             keep=lambda step, make, name=name: steps.keep(f"{name}, {step}", SteeringSweep, make),  # type: ignore[misc]
         )
         randoms[name] = steering_range(sweep, threshold=search.threshold, seed=seed)

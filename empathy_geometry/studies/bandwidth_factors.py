@@ -1,6 +1,6 @@
 """Dimensionality and steering range of one concept, and their product."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -16,6 +16,7 @@ from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.steering.bits import BandwidthInBits, bandwidth_in_bits
 from empathy_geometry.steering.range import steering_range
+from empathy_geometry.steering.reference import UnsteeredReference
 from empathy_geometry.steering.search import SearchDesign, search_sweep
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.studies.bandwidth_interval import Replicates, joint_product, leave_out
@@ -92,8 +93,9 @@ def measure_factors(
     prompts: Sequence[str],
     prompt_names: Sequence[str],
     search: SearchDesign,
-    options: Mapping[str, Any],
+    reference: UnsteeredReference | None = None,
     seed: int,
+    progress: bool,
     keep: Keep = lambda _, __, make: make(),
 ) -> BandwidthFactors:
     """Dimensionality on all scenarios, then a direction without the prompts' scenarios, steered on the prompts.
@@ -107,8 +109,9 @@ def measure_factors(
         prompts: Messages to steer.
         prompt_names: Scenario of each prompt, whether or not it is among those of `acts`.
         search: How far to steer.
-        options: Further arguments of `steering_sweep`.
+        reference: As in `steering_sweep`.
         seed: Of blocks and resampling.
+        progress: Show bars.
         keep: Takes the name of a step, the class of what it gives, and what makes it; gives what an earlier run kept,
             or makes it.
 
@@ -138,7 +141,8 @@ def measure_factors(
         direction,
         prompts,
         design=search,
-        options=options,
+        reference=reference,
+        progress=progress,
         keep=lambda grid, make: keep(f"{grid} sweep", SteeringSweep, make),
     )
     up = steering_range(sweep, threshold=threshold, sign=1, seed=seed)

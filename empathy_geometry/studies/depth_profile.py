@@ -216,8 +216,8 @@ def depth_profile(
                 prompts=prompts,
                 prompt_names=names,
                 search=search,
-                options={"progress": progress},
                 seed=seed,
+                progress=progress,
                 keep=lambda step, kind, make: steps.keep(f"layer {layer}, {step}", kind, make),
             )
         except ValueError as error:  # no direction here: what the profile is there to show

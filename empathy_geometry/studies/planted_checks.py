@@ -23,6 +23,7 @@ from empathy_geometry.sae.agreement import sae_agreement
 from empathy_geometry.sae.design import AgreementDesign
 from empathy_geometry.steering.range import DEFAULT_THRESHOLD, steering_range
 from empathy_geometry.steering.sweep import SteeringSweep, steering_sweep
+from empathy_geometry.steering.sweep_design import SweepDesign
 from empathy_geometry.studies.bandwidth_interval import joint_product, leave_out
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -252,7 +253,7 @@ def _sweep(seed: int, name: str, alphas: Sequence[float]) -> tuple[SteeringSweep
         alphas,
         units="raw",
         max_new_tokens=12,
-        neutral_texts=planted_neutral_texts(),
+        design=SweepDesign(neutral_texts=planted_neutral_texts()),
         progress=False,
     )
     # A quarter of the prompts breaks at each crossing, completely; the mean falls below 0.7 with the second quarter.

@@ -58,7 +58,12 @@ def alone(model: Any) -> list[Any]:
 @pytest.mark.parametrize("position", ["last", "mean"])
 def test_batched_equals_run_with_cache_alone(model: Any, alone: list[Any], share_prefixes: bool, position: str) -> None:
     acts = eg.extract_activations(
-        model, TEXTS, position=position, share_prefixes=share_prefixes, control_tokens="control", progress=False
+        model,
+        TEXTS,
+        position=position,
+        share_prefixes=share_prefixes,
+        reading=eg.ReadingDesign(control_tokens="control"),
+        progress=False,
     )
     for i, stream in enumerate(alone):
         expected = stream[:, -1] if position == "last" else stream[:, 1:].mean(1)
@@ -66,7 +71,7 @@ def test_batched_equals_run_with_cache_alone(model: Any, alone: list[Any], share
 
 
 def test_a_chat_is_read_at_the_words_of_the_answer(model: Any) -> None:
-    acts = eg.extract_activations(model, TEXTS, layers=20, chat_template=True, progress=False)
+    acts = eg.extract_activations(model, TEXTS, layers=20, reading=eg.ReadingDesign(chat_template=True), progress=False)
     for i in (0, 4):
         turns = [
             {"role": "user", "content": PROMPTS[i // 3].removesuffix("\n\nResponse: ")},
@@ -97,13 +102,13 @@ def test_a_store_of_the_embedded_model(embedded: Any, tmp_path: Any) -> None:
     store = eg.extract_activations(
         embedded,
         TEXTS,
-        control_tokens="control",
+        reading=eg.ReadingDesign(control_tokens="control"),
         layers=[3, 20],
-        store=tmp_path / "s",
-        store_dtype="bfloat16",
-        shard_size=3,
+        store=eg.activations.StoreDesign(tmp_path / "s", dtype="bfloat16", shard_size=3),
         progress=False,
     )
-    memory = eg.extract_activations(embedded, TEXTS, control_tokens="control", layers=[3, 20], progress=False)
+    memory = eg.extract_activations(
+        embedded, TEXTS, reading=eg.ReadingDesign(control_tokens="control"), layers=[3, 20], progress=False
+    )
     assert store.provenance.model["source_sha256"] == memory.provenance.model["source_sha256"]
     torch.testing.assert_close(store.layer(20), memory.layer(20), rtol=1e-2, atol=1e-2)

@@ -79,8 +79,7 @@ def test_batches_and_shared_prefixes_change_nothing(
     options: dict[str, Any] = {
         "position": position,
         "site": site,
-        "chat_template": chat_template,
-        "outlier_tokens": outlier_tokens,
+        "reading": eg.ReadingDesign(chat_template=chat_template, outlier_tokens=outlier_tokens),
     }
     with patch.object(outlier_rule, "OUTLIER_FACTOR", factor):
         found = _extract(kind, texts, share_prefixes=share_prefixes, batch_size=batch_size, **options)

@@ -156,9 +156,8 @@ def test_a_sweep_equals_its_texts_written_one_by_one(kind, positions, seed, data
     alphas = data.draw(st.lists(strengths.filter(bool), min_size=1, max_size=2, unique=True))
     vector = torch.randn(D_MODEL, generator=torch.Generator().manual_seed(seed))
     direction = eg.ConceptDirection(vector, layer=1)
-    sweep = eg.steering_sweep(
-        model, direction, prompts, alphas, units="raw", positions=positions, max_new_tokens=5, progress=False
-    )
+    steered = eg.SteeringHook(direction, units="raw", positions=positions)
+    sweep = eg.steering_sweep(model, steered, prompts, alphas, max_new_tokens=5, progress=False)
     for a, alpha in enumerate(sweep.alphas):
         hook = eg.SteeringHook(direction, alpha=float(alpha), positions=positions)
         for p, prompt in enumerate(prompts):

@@ -58,7 +58,7 @@ def extraction(
             position=position,
             batch_size=batch_size,
             share_prefixes=share_prefixes,
-            prepend_bos=False,
+            reading=eg.ReadingDesign(prepend_bos=False),
             progress=False,
         )
 
@@ -244,8 +244,7 @@ def steering_sweep(
             alphas,
             units="raw",
             max_new_tokens=new_tokens,
-            chat=False,
-            neutral_texts=(),
+            design=eg.SweepDesign(chat=False, neutral_texts=()),
             progress=False,
         )
         return [
