@@ -52,7 +52,7 @@ def permutation(acts, classes):
 
 @pytest.fixture(scope="module")
 def transfer(acts, classes):
-    return eg.transfer_matrix(eg.Probe("ridge"), acts, **classes, n_splits=3)
+    return eg.transfer_matrix(eg.Probe("ridge"), acts.only(4), **classes, n_splits=3)
 
 
 @pytest.fixture(scope="module")

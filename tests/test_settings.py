@@ -36,8 +36,10 @@ def test_a_moved_keyword_names_the_object_and_nothing_else_changes():
     ):
         with pytest.raises(TypeError, match=f"study has no keyword '{keyword}'; write {how}$"):
             study(1, **{keyword: 5})
-    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+    with pytest.raises(TypeError, match="study has no keyword 'other'; It has"):
         study(1, other=2)
+    with pytest.raises(TypeError, match="no keyword 'sed'; did you mean 'seed'"):
+        study(1, sed=2)
     with pytest.raises(TypeError, match="x must be"):
         takes_settings(x=Outer)(lambda x: x)(3)
     with pytest.raises(TypeError, match=r"design must be a Outer, got dict; try design=Outer\(\)"):

@@ -510,3 +510,10 @@ class _Padding:
                 i for i in (getattr(known, "bos_token_id", None), getattr(known, "eos_token_id", None)) if i is not None
             ],
         )
+
+
+def check_activations(value: object) -> None:
+    """Raise TypeError, with what to do, unless a value is activations (in memory, or of a store)."""
+    if not all(hasattr(value, name) for name in ("layer", "labels", "groups")):
+        how = "extract them first: extract_activations(model, texts)" if hasattr(value, "labels") else "try Activations"
+        raise TypeError(f"activations must be Activations, got {type(value).__name__}; {how}")

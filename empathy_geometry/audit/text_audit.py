@@ -23,6 +23,7 @@ from empathy_geometry.audit.set_checks import (
 )
 from empathy_geometry.audit.text_problems import character_problems
 from empathy_geometry.audit.word_leaks import PairChecks, class_summary, revealing_words
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 __all__ = ["AuditCheck", "AuditLimits", "NearDuplicate", "RevealingWord", "TextAudit", "TextProblem", "audit_texts"]
@@ -30,6 +31,7 @@ __all__ = ["AuditCheck", "AuditLimits", "NearDuplicate", "RevealingWord", "TextA
 _MAX_PAIRS = 1000
 
 
+@takes_settings()
 def audit_texts(
     texts: LabeledTexts,
     *,

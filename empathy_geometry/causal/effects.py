@@ -34,6 +34,7 @@ from empathy_geometry.causal.written_text import check_prompts, default_prompts,
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation.names import as_name
 from empathy_geometry.foundation.provenance import Provenance, kind_of
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.hooked_model import HookedModel, hook_name
@@ -46,6 +47,7 @@ from empathy_geometry.texts.labeled_texts import LabeledTexts
 __all__ = ["CausalDesign", "CausalEffect", "CausalEffects", "CausalVerdict", "causal_effects"]
 
 
+@takes_settings()
 def causal_effects(
     model: HookedModel,
     directions: ConceptDirection | Mapping[str, ConceptDirection | Contrast],

@@ -10,8 +10,10 @@ from empathy_geometry.evaluation.clustered import ceiling_interval, t_quantile, 
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike
 from empathy_geometry.foundation._validation import as_groups, as_matrix, as_names
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.settings import takes_settings
 
 
+@takes_settings()
 def purity(
     clusters: LabelsLike, labels: LabelsLike, *, groups: LabelsLike | None = None, level: float = 0.95
 ) -> Estimate:

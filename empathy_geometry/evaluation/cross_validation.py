@@ -28,6 +28,7 @@ from empathy_geometry.evaluation.text_features import BASELINES
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -164,6 +165,7 @@ def cross_validate(
     seed: int = ...,
     level: float = ...,
 ) -> Evaluation: ...
+@takes_settings(gone={"cv": "n_splits=...", "n_folds": "n_splits=...", "layer": "layers=[...]"})
 def cross_validate(
     probe: Any,
     X: ArrayLike | Activations,

@@ -23,8 +23,10 @@ from empathy_geometry.evaluation.placements import (
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike
 from empathy_geometry.foundation._validation import as_binary, as_float_array, as_groups, as_names, shared_names
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.settings import takes_settings
 
 
+@takes_settings()
 def auroc(
     scores: ArrayLike,
     labels: LabelsLike,
@@ -61,6 +63,7 @@ def auroc(
     return mean_auroc([(s, y)], as_groups(groups, len(s)), level, inflation, f"{name}, logit scale")
 
 
+@takes_settings()
 def macro_auroc(
     scores: ArrayLike,
     labels: LabelsLike,
@@ -198,6 +201,7 @@ def excess_over_best(excess: Mapping[str, Estimate], chosen: str) -> Estimate:
     return replace(own, low=low, high=None if low is None else own.high, method=method)
 
 
+@takes_settings()
 def d_prime(
     scores: ArrayLike,
     labels: LabelsLike,

@@ -22,6 +22,7 @@ from empathy_geometry.evaluation.selection import Candidate, fit_and_score
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer
 from empathy_geometry.foundation._validation import as_generator, check_choice
 from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.texts.splits import Fold
 
@@ -133,6 +134,7 @@ class PermutationTest(Result):
         return (Table.of(f"{self.name} {self.statistic:.3f}{over}, p = {self.pvalue:.3g}", rows, notes=notes),)
 
 
+@takes_settings(gone={"cv": "n_splits=...", "n_folds": "n_splits=...", "layer": "layers=[...]"})
 def permutation_test(
     probe: Any,
     X: ArrayLike | Activations,

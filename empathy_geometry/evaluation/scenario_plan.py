@@ -14,6 +14,7 @@ from empathy_geometry.foundation._types import ArrayLike, FloatArray
 from empathy_geometry.foundation._validation import as_generator, as_matrix, check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 
@@ -67,6 +68,7 @@ class ScenarioPlan(Result):
         return (Table.of(title, rows, notes=notes),)
 
 
+@takes_settings()
 def plan_scenarios(
     effect: float,
     power: float = 0.8,

@@ -18,6 +18,7 @@ from empathy_geometry.foundation._types import FloatArray, IntArray, Layer
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.texts.splits import Fold, grouped_folds
 
@@ -60,6 +61,7 @@ class TransferMatrix(Result):
         return (Table(title, columns, rows, (f"transfer ratio {self.ratio}",)),)
 
 
+@takes_settings()
 def transfer_matrix(
     probe: Any,
     activations: Activations,

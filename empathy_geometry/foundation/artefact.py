@@ -53,7 +53,7 @@ class ArtefactFile:
         except ValueError as error:
             raise self._damaged(error) from error
         if content.get("format") != _format(kind):
-            raise ValueError(f"{self.path} does not hold {kind} (version 1), but {content.get('format')!r}")
+            raise ValueError(f"{self.path} does not hold {kind} (version 1), but {_named(content.get('format'))}")
         self.described: dict[str, Any] = content["described"]
         self._hashes: dict[str, str] = content["tensors"]
         if names != set(self._hashes):
@@ -128,6 +128,21 @@ def load_artefact(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[
 
 def _format(kind: str) -> str:
     return f"empathy_geometry.{kind}/1"
+
+
+_READERS = {
+    "direction": "ConceptDirection.load",
+    "directions": "Directions.load",
+    "subspace": "Subspace.load",
+    "probe": "Probe.load",
+    "activations": "Activations.load",
+}
+
+
+def _named(found: object) -> str:
+    """What a file holds instead, and what reads it."""
+    kind = str(found).removeprefix("empathy_geometry.").removesuffix("/1")
+    return f"{found!r}" + (f"; {_READERS[kind]} reads that" if kind in _READERS else "")
 
 
 def _tensor_hash(tensor: Tensor) -> str:

@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def public_names(module: str) -> tuple[Callable[[str], Any], Callable[[], list[s
 
     def load(name: str) -> Any:
         if name not in places:
-            raise AttributeError(_missing(module, name), name=name, obj=here)
+            raise AttributeError(_missing(module, name, places), name=name, obj=here)
         place = places[name]
         value = import_module(f"{place}.{name}") if place == module else getattr(import_module(place), name)
         setattr(here, name, value)
@@ -58,9 +59,11 @@ def _imports(path: Path) -> dict[str, str]:
     return found
 
 
-def _missing(module: str, name: str) -> str:
+def _missing(module: str, name: str, there: Iterable[str]) -> str:
     inside = module.removeprefix(_ROOT).lstrip(".")
     now = OLD_NAMES.get(f"{inside}.{name}".lstrip("."))
     if now is None:
-        return f"module {module!r} has no attribute {name!r}; dir({module}) lists what it has"
+        near = get_close_matches(name, [*there], n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        return f"module {module!r} has no attribute {name!r}; {meant}dir({module}) lists what it has"
     return f"{module}.{name} is {_ROOT}.{now} now; docs/migration.md lists every name that moved"

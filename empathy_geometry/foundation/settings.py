@@ -38,7 +38,9 @@ class Settings:
 
 
 def takes_settings(*, gone: Mapping[str, str] | None = None, **objects: type[Settings]) -> Callable[[F], F]:
-    """Decorator: a setting given as a plain keyword is a TypeError that names the object it belongs to now.
+    """Decorator: a keyword that a function does not have is a TypeError that says what to write.
+
+    A setting given as a plain keyword names the object it belongs to, and a misspelt keyword the nearest that there is.
 
     Args:
         gone: What to write instead of other keywords that the function no longer has.
@@ -55,11 +57,16 @@ def takes_settings(*, gone: Mapping[str, str] | None = None, **objects: type[Set
         >>> study(n_prompts=3)
         Traceback (most recent call last):
         TypeError: study has no keyword 'n_prompts'; write design=Design(n_prompts=...)
+        >>> study(desing=Design())
+        Traceback (most recent call last):
+        TypeError: study has no keyword 'desing'; did you mean 'design'? It has design
     """
 
     def decorate(function: F) -> F:
         name = function.__name__
-        order = list(signature(function).parameters)
+        parameters = signature(function).parameters
+        order = [*parameters]
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         instead = {**_keywords(objects), **(gone or {})}
 
         @wraps(function)
@@ -67,6 +74,8 @@ def takes_settings(*, gone: Mapping[str, str] | None = None, **objects: type[Set
             for keyword in given:
                 if keyword in instead:
                     raise TypeError(f"{name} has no keyword {keyword!r}; write {instead[keyword]}")
+            if not open_ended:
+                check_names(given, order, name, "keyword")
             everything = {**dict(zip(order, args, strict=False)), **given}
             for keyword, kind in objects.items():
                 if keyword in everything and not isinstance(everything[keyword], kind):
@@ -95,14 +104,14 @@ def _keywords(objects: Mapping[str, type[Settings]]) -> dict[str, str]:
     return found
 
 
-def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
+def check_names(given: Iterable[str], known: Iterable[str], what: str, kind: str = "setting") -> None:
     """Raise TypeError for the first name that is not known, with the nearest one that is."""
     names = list(known)
     for name in given:
         if name not in names:
             near = get_close_matches(name, names, n=1, cutoff=0.5)
             meant = f"; did you mean {near[0]!r}?" if near else ";"
-            raise TypeError(f"{what} has no setting {name!r}{meant} It has {', '.join(names)}")
+            raise TypeError(f"{what} has no {kind} {name!r}{meant} It has {', '.join(names)}")
 
 
 def check_count(value: object, name: str, least: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from empathy_geometry.foundation._types import FloatArray
 from empathy_geometry.foundation._validation import as_generator
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.generation.decoding import BatchContext, decode
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.loading import check_model
@@ -59,6 +60,7 @@ class Continuations:
         return cls(tuple(prompt_ids), tuple(new_ids), tuple(texts))
 
 
+@takes_settings()
 def generate(
     model: HookedModel,
     prompts: Sequence[str],

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from empathy_geometry.activations.dominance import warn_of_dominance
 from empathy_geometry.activations.pairing import paired_differences, paired_means, rows_of_classes
-from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.activations.pooled import Activations, check_activations
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer
 from empathy_geometry.foundation._validation import (
     as_generator,
@@ -251,6 +251,7 @@ class ConceptDirection:
             ValueError: unknown layer, class or method; with "pairs" and "pca", a scenario that lacks a class.
         """
         check_choice(method, "method", METHODS)
+        check_activations(activations)
         x = activations.layer(layer, pos=pos)
         is_positive, is_negative = rows_of_classes(activations.labels, positive, negative)
         identity = {} if activations.provenance is None else dict(activations.provenance.model)
@@ -394,6 +395,14 @@ class ConceptDirection:
         )
 
     __rmul__ = __mul__
+
+    def __add__(self, other: object) -> NoReturn:
+        raise TypeError(
+            "directions do not add: they have unit length, and scales of their own. Add the vectors and make one of "
+            "the sum, ConceptDirection(a.vector + b.vector, layer=a.layer), or span a Subspace.from_directions([a, b])"
+        )
+
+    __radd__ = __sub__ = __rsub__ = __add__
     __array_ufunc__ = None  # so that numpy's numbers ask this class, too
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -476,6 +485,12 @@ def cosine(a: ConceptDirection, b: ConceptDirection) -> float:
         >>> round(cosine(ConceptDirection(torch.tensor([1.0, 0.0])), ConceptDirection(torch.tensor([1.0, 1.0]))), 4)
         0.7071
     """
+    for other in (a, b):
+        if not isinstance(other, ConceptDirection):
+            raise TypeError(
+                f"a cosine is of two ConceptDirections, got {type(other).__name__}; a tensor becomes one by "
+                f"ConceptDirection(tensor, layer=...)"
+            )
     _check_comparable(a, b)
     if a is not b:
         if a.zero_sum_family and a.zero_sum_family == b.zero_sum_family:

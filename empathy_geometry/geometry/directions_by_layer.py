@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.activations.pooled import Activations, check_activations
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, Layer, Layers
 from empathy_geometry.foundation._validation import as_layer, as_layers
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
@@ -122,6 +122,7 @@ class Directions(Mapping[Layer, ConceptDirection]):
         Raises:
             ValueError: as there.
         """
+        check_activations(activations)
         chosen = activations.layers if layers is None else as_layers(layers)
         return cls(
             ConceptDirection.from_activations(

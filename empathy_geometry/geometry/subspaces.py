@@ -13,7 +13,7 @@ from torch import Tensor
 
 from empathy_geometry.activations.dominance import dominant_scenarios, warn_of_dominance
 from empathy_geometry.activations.pairing import paired_differences
-from empathy_geometry.activations.pooled import Activations
+from empathy_geometry.activations.pooled import Activations, check_activations
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation._validation import as_layer, as_matrix, check_choice, rows_named, whole_number
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
@@ -177,6 +177,7 @@ class Subspace:
             ValueError: unknown layer or class; for "pairs" both classes are needed in each scenario.
         """
         check_choice(method, "method", ("pairs", "pca"))
+        check_activations(activations)
         x = activations.layer(layer)
         if method == "pca":
             if positive is not None:

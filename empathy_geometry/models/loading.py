@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from empathy_geometry.foundation._validation import check_choice
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.models.agreement import (
     bridge_agreement,
     check_agreement,
@@ -23,6 +24,7 @@ from empathy_geometry.models.names import EMBEDDED_NAME
 from empathy_geometry.models.unwrapped import detached_copy
 
 
+@takes_settings()
 def load_model(
     name: str | Path | nn.Module = EMBEDDED_NAME,
     *,
@@ -78,6 +80,11 @@ def load_model(
         )
     if hooked_transformer:
         check_hooked_transformer()
+    if not isinstance(name, str | Path | nn.Module):
+        raise TypeError(
+            f"name must be a hub name, a folder, a GGUF file or a Hugging Face model, got {type(name).__name__} "
+            f"{name!r}; try load_model() for the embedded model"
+        )
     if isinstance(name, nn.Module):
         called, hf_model, tokenizer, target, width = _in_memory(name, tokenizer, device, dtype)
     else:

@@ -113,6 +113,16 @@ def _suggestion(name: str) -> str:
     for folder in (path.parent, Path(os.environ.get(MODELS_FOLDER) or os.devnull)):
         if folder.is_dir():
             there += [str(p) for p in folder.iterdir() if (p / "config.json").is_file() or is_gguf(p.name)]
-    by_name = {Path(t).name.lower(): t for t in there}
-    alike = difflib.get_close_matches(path.name.lower(), by_name, n=1, cutoff=0.7)
-    return f" (did you mean {by_name[alike[0]]!r}?)" if alike else ""
+    # Names of the hub only after what is here: the first of the two lists that has one like it.
+    for names in (there, _known_on_the_hub()):
+        by_name = {Path(t).name.lower(): t for t in names}
+        alike = difflib.get_close_matches(path.name.lower(), by_name, n=1, cutoff=0.7)
+        if alike:
+            return f" (did you mean {by_name[alike[0]]!r}?)"
+    return ""
+
+
+def _known_on_the_hub() -> list[str]:
+    from transformer_lens.supported_models import OFFICIAL_MODEL_NAMES
+
+    return list(OFFICIAL_MODEL_NAMES)

@@ -27,6 +27,9 @@ def read_result(result: object, what: str, needed: Iterable[str]) -> Mapping[str
     if not isinstance(found, Mapping):
         raise TypeError(f"expected a {what} or what its to_dict() gives, got {type(result).__name__}")
     missing = [name for name in needed if name not in found]
+    own = found.get("type")
+    if missing and isinstance(own, str) and own != what:
+        raise ValueError(f"this figure shows results of type {what}, got {own}: it lacks {', '.join(missing)}")
     if missing:
         raise ValueError(f"this is no {what}: it lacks {', '.join(missing)} (it has {', '.join(map(str, found))})")
     return found

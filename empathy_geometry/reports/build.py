@@ -10,6 +10,7 @@ from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.durable_file import write_bytes, write_text
 from empathy_geometry.foundation.json_codec import unpack
 from empathy_geometry.foundation.result_file import PLANTED, read_folder, title
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.reports.document import Document, Lines, SteeredTexts, StudyPart
 from empathy_geometry.reports.figures import Drawings, Found, find_typed, pictures_of
@@ -21,6 +22,7 @@ from empathy_geometry.reports.words import limitations_of, methods_of
 Format = Literal["md", "html", "pdf"]
 
 
+@takes_settings()
 def report(
     folder: str | Path,
     *,

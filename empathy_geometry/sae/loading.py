@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 
 from empathy_geometry.foundation.checked_json import read_checked
 from empathy_geometry.foundation.json_codec import unpack
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.sae.autoencoder import (
     REPORT_FILE,
     REPORT_FORMAT,
@@ -23,6 +24,7 @@ CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
 
 
+@takes_settings()
 def load_sae(source: str | Path, sae_id: str | None = None, *, device: str = "cpu") -> SparseAutoencoder:
     """A sparse autoencoder through SAELens.
 

@@ -16,6 +16,7 @@ from empathy_geometry.foundation.durable_file import write_text
 from empathy_geometry.foundation.json_codec import pack, unpack
 from empathy_geometry.foundation.provenance import package_versions
 from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.generation.continuations import Continuations, generate
 from empathy_geometry.geometry.directions import ConceptDirection
@@ -217,6 +218,7 @@ def steering_card(
     return card
 
 
+@takes_settings()
 def replay(
     card: str | Path, *, model: HookedModel | None = None, direction: ConceptDirection | Directions | None = None
 ) -> Replay:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from empathy_geometry.foundation._types import FloatArray
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.generation.continuations import Continuations
 from empathy_geometry.generation.likelihood import Reading, read_continuations
 from empathy_geometry.models.hooked_model import HookedModel
@@ -35,6 +36,7 @@ class Coherence:
         return smallest
 
 
+@takes_settings()
 def coherence(
     model: HookedModel,
     steered: Continuations,

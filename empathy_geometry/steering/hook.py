@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
 from jaxtyping import Float
@@ -119,6 +119,12 @@ class SteeringHook:
             f"SteeringHook({self.operation} {self.direction!r}, alpha {shown} {self.units}, layers {self.layers}, "
             f"positions {self.positions})"
         )
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("a hook needs a model to steer: write `with hook.attached(model):`")
+
+    def __exit__(self, *error: object) -> None:
+        """Never reached; a `with` statement asks for it before it enters."""
 
     @property
     def unit_length(self) -> float:
@@ -327,7 +333,10 @@ def _site(direction: object) -> Any:
 
 
 def _check_alpha(alpha: float | Sequence[float] | Tensor) -> Tensor:
-    values = torch.as_tensor(alpha, dtype=torch.float32)
+    try:
+        values = torch.as_tensor(alpha, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"alpha must be a number, or one for each row, got {type(alpha).__name__} {alpha!r}") from error
     if values.ndim > 1 or values.numel() == 0:
         raise ValueError(f"alpha must be a number or [batch], got shape {tuple(values.shape)}")
     if not torch.isfinite(values).all():

@@ -11,6 +11,7 @@ from scipy.stats import t as student
 from empathy_geometry.foundation._types import ArrayLike, FloatArray
 from empathy_geometry.foundation._validation import as_generator, check_choice
 from empathy_geometry.foundation.estimate import Estimate
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.steering.interval_censored import check_grid, crossings, one_side
 from empathy_geometry.steering.sweep import SteeringSweep
 
@@ -27,6 +28,7 @@ _FINER = 10
 """Steps between two grid points at which the interval's ends may lie."""
 
 
+@takes_settings()
 def steering_range(
     sweep: SteeringSweep | ArrayLike,
     *,

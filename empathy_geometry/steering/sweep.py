@@ -150,7 +150,7 @@ def steering_sweep(
     model: HookedModel,
     direction: ConceptDirection | SteeringHook,
     prompts: Sequence[str],
-    alphas: Sequence[float],
+    alphas: Sequence[float] | float,
     *,
     units: Units | None = None,
     max_new_tokens: int = 32,
@@ -170,7 +170,7 @@ def steering_sweep(
             of a `ConceptDirection`, whose alpha the grid takes the place of. Several spans are one per prompt; neutral
             texts are edited at all tokens.
         prompts: User messages; with `SweepDesign(chat=False)` plain texts to continue.
-        alphas: Strengths, either sign.
+        alphas: Strengths, either sign; one number is a list of one.
         units: Unit of alpha, as in `SteeringHook`: None is the direction's own class gap where it has one, else "raw".
             A hook has its own.
         max_new_tokens: Length of the continuations.
@@ -185,9 +185,12 @@ def steering_sweep(
         ValueError: empty or not finite alphas, units beside a hook, a reference that does not fit, or what
             `SteeringHook` and `generate` raise; before anything runs.
     """
-    grid = np.unique(np.append(np.asarray(alphas, dtype=float), 0.0))
-    if not len(list(alphas)) or not np.isfinite(grid).all():
-        raise ValueError(f"alphas must be finite numbers, at least one, got {list(alphas)}")
+    if isinstance(alphas, str):
+        raise TypeError(f"alphas must be numbers, got the string {alphas!r}; try [float({alphas!r})]")
+    given = np.atleast_1d(np.asarray(alphas, dtype=float))
+    grid = np.unique(np.append(given, 0.0))
+    if not given.size or not np.isfinite(grid).all():
+        raise ValueError(f"alphas must be finite numbers, at least one, got {given.tolist()}")
     check_model(model)
     hook, direction = as_hook(direction, units)
     hook.check_fits(model)

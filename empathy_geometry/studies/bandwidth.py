@@ -18,6 +18,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.layers import most_chosen
 from empathy_geometry.foundation.provenance import Provenance, kind_of, package_versions
 from empathy_geometry.foundation.result_file import title
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.control_directions import random_controls
 from empathy_geometry.geometry.probes import Probe
@@ -128,6 +129,7 @@ class Bandwidth(Study):
         return {**content, "random": content.get("random_directions", content.get("random"))}
 
 
+@takes_settings()
 def measure_bandwidth(
     model: HookedModel,
     texts: LabeledTexts,

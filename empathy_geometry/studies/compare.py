@@ -1,7 +1,7 @@
 """Bandwidth results side by side: every pair, paired by shared scenarios, corrected for the number of looks."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +14,7 @@ from empathy_geometry.evaluation.nulls import holm
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import find_results, one_kind, title, verified
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.reports.study import Study
 from empathy_geometry.studies.bandwidth import Bandwidth
@@ -130,6 +131,7 @@ class Comparison(Study):
         )
 
 
+@takes_settings()
 def compare(
     results: Mapping[str, Bandwidth | Mapping[str, Any]] | Sequence[Bandwidth | Mapping[str, Any] | str | Path],
     *,
@@ -213,6 +215,8 @@ def _read(results: Any, unsigned: bool) -> dict[str, dict[str, Any]]:
         return {str(n): _content(r, str(n)) for n, r in results.items()}
     if isinstance(results, str | Path | Bandwidth | Mapping):
         results = [results]
+    if not isinstance(results, Iterable):
+        raise TypeError(f"compare takes several Bandwidth results, files or folders, got {type(results).__name__}")
     plain: list[dict[str, Any]] = []
     for item in results:
         if isinstance(item, str | Path):
@@ -233,6 +237,11 @@ def _read(results: Any, unsigned: bool) -> dict[str, dict[str, Any]]:
 
 def _content(result: Bandwidth | Mapping[str, Any], name: str) -> dict[str, Any]:
     """What a result says; JSON that brings its checksum must fit it."""
+    if not isinstance(result, Bandwidth | Mapping):
+        raise TypeError(
+            f"compare takes Bandwidth results, their JSON, or folders and files that hold some; {name} is a "
+            f"{type(result).__name__}"
+        )
     return result.to_dict() if isinstance(result, Bandwidth) else verified(dict(result), name, unsigned=True)
 
 

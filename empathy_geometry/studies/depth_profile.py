@@ -14,6 +14,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.provenance import Provenance, kind_of, package_versions
 from empathy_geometry.foundation.result_file import title
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.models.hooked_model import HookedModel, hook_names
@@ -122,6 +123,7 @@ class DepthProfile(Study):
         return depth_curve(self, ax=ax)
 
 
+@takes_settings()
 def depth_profile(
     model: HookedModel,
     texts: LabeledTexts,

@@ -19,6 +19,7 @@ from empathy_geometry.evaluation.selection import candidates, inner_scores
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, LabelsLike, Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 
@@ -76,6 +77,7 @@ class LayerProfile(Result):
         return draw(self.layers, self.estimates, name=f"{self.probe} probe, held out", ax=ax)
 
 
+@takes_settings(gone={"cv": "n_splits=...", "n_folds": "n_splits=..."})
 def layer_profile(
     probe: Any,
     X: ArrayLike | Activations,

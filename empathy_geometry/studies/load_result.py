@@ -10,6 +10,7 @@ from empathy_geometry.foundation.json_codec import unpack
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.result_file import read_result, title
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.reports.generic_tables import estimates_table
 from empathy_geometry.sae.agreement_result import SaeAgreement
@@ -64,6 +65,7 @@ class SavedResult(Result):
         return (replace(estimates_table(self.content), title=heading, appendix=False),)
 
 
+@takes_settings()
 def load_result(path: str | Path, *, unsigned: bool = False) -> Loaded | SavedResult:
     """A result from the JSON file that its `save(folder)` wrote, checked against its checksum.
 

@@ -71,7 +71,7 @@ class LabeledTexts:
         self,
         texts: Sequence[str],
         labels: LabelsLike,
-        groups: LabelsLike,
+        groups: LabelsLike | None,
         *,
         prompts: Sequence[str] | None = None,
         contexts: LabelsLike | None = None,
@@ -101,7 +101,8 @@ class LabeledTexts:
         set_field = object.__setattr__
         set_field(self, "texts", texts)
         set_field(self, "labels", _strings(_joined_where_several(labels), "labels", n))
-        set_field(self, "groups", _strings(groups, "groups", n))
+        # None, by name: the caller says that every row is a scenario of its own.
+        set_field(self, "groups", _strings(np.arange(n) if groups is None else groups, "groups", n))
         set_field(self, "prompts", prompts)
         set_field(self, "contexts", None if contexts is None else _strings(contexts, "contexts", n))
         set_field(self, "families", None if families is None else _strings(families, "families", n))

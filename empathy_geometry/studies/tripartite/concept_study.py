@@ -7,12 +7,14 @@ from typing import Literal
 from empathy_geometry.activations.positions import Position
 from empathy_geometry.causal.design import CausalDesign
 from empathy_geometry.foundation._types import Layer
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.studies.tripartite.result import Tripartite
 from empathy_geometry.studies.tripartite.study import tripartite
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
+@takes_settings()
 def concept_study(
     model: HookedModel,
     texts: LabeledTexts,

@@ -16,6 +16,7 @@ from empathy_geometry.foundation._types import Layer
 from empathy_geometry.foundation.checked_json import content_sha256
 from empathy_geometry.foundation.json_codec import to_json
 from empathy_geometry.foundation.provenance import Provenance, package_versions
+from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.models.hooked_model import HookedModel, hook_name
 from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.studies.tripartite.agreement import agreement
@@ -66,6 +67,7 @@ SECTIONS: Mapping[str, Callable[[Setup], Section]] = MappingProxyType(
 _FEWEST_PERMUTATIONS = 19
 
 
+@takes_settings()
 def tripartite(
     model: HookedModel,
     texts: LabeledTexts | None = None,
