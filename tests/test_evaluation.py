@@ -26,7 +26,13 @@ def warm_and_cold(strength=4.0) -> Activations:
     labels = np.where(y == 1, "warm", "cold")
     texts = LabeledTexts([f"{'oh' if k % 5 else 'well'} row {k // 4}" for k in range(40)], labels, groups)
     return Activations(
-        torch.tensor(X), ("embed", 0, 1), labels, groups, texts=texts, token_embeddings=torch.tensor(X[:, 0])
+        torch.tensor(X),
+        ("embed", 0, 1),
+        labels,
+        groups,
+        texts=texts,
+        token_embeddings=torch.tensor(X[:, 0]),
+        token_ids=[[k % 7, k % 3] for k in range(40)],
     )
 
 

@@ -37,8 +37,10 @@ from empathy_geometry.studies.depth_profile import DepthProfile, LayerBandwidth
 from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.frozen_readings import HumanTruth
 from empathy_geometry.studies.label_meanings import LabelMeanings
+from empathy_geometry.studies.labelled_worth import LabelledWorth
 from empathy_geometry.studies.planted_checks import Check
 from empathy_geometry.studies.planted_study import PlantedRun
+from empathy_geometry.studies.rated_levels import LevelTruth
 from empathy_geometry.studies.tripartite.result import Tripartite
 from empathy_geometry.studies.tripartite.section import Section
 
@@ -136,7 +138,11 @@ def _studies():
     yield DepthProfile("warm - plain", points, "class_gap", ORIGIN)
     yield PlantedRun((Check("p", "q", 2.0, E), Check("p", "q", None, "w", "w")), replace(ORIGIN, kind="planted"))
     by = {"target": E}
-    yield HumanTruth({"target": "warmth"}, {"target": "0" * 64}, by, by, by, by, {"target": by}, 9, 3, "rated", ORIGIN)
+    worth = LabelledWorth((20, 50), (0.6, 0.7), 0.65, 10)
+    levels = (LevelTruth("target", 1.0, 5, E, E, E, E, E, worth), LevelTruth("target", 2.0, 5, E, E, E))
+    yield HumanTruth(
+        {"target": "warmth"}, {"target": "0" * 64}, by, by, by, by, {"target": by}, 9, 3, "rated", ORIGIN, levels
+    )
     yield LabelMeanings({"warmth": {"warm": E, "plain": E}}, 9, {"warm": 4, "plain": 5})
     yield eg.results.SavedResult("", {"study": "x", "provenance": {"kind": "measured"}, "e": E.to_dict()})
 

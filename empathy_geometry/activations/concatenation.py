@@ -12,6 +12,7 @@ from torch import Tensor
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.models.identity import identity_differences
 from empathy_geometry.texts.targets import joined_targets
+from empathy_geometry.texts.token_ids import TokenIds
 
 # Settings that decide what a vector is; the others say how it was computed.
 _DECIDING = ("outlier_tokens", "outlier_factor", "prepend_bos", "chat_template")
@@ -37,6 +38,7 @@ def joined_fields(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 )
         _check_origin(first["provenance"], part["provenance"], number)
     texts = [p["texts"] for p in parts if p["texts"] is not None]
+    tokens = [p["token_ids"] for p in parts if p["token_ids"] is not None]
     return {
         "values": torch.cat([p["values"] for p in parts]),
         "layers": first["layers"],
@@ -48,6 +50,7 @@ def joined_fields(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "token_embeddings": _joined([p["token_embeddings"] for p in parts]),
         "left_out": _joined([p["left_out"] for p in parts]),
         "targets": joined_targets([p["targets"] for p in parts]),
+        "token_ids": TokenIds.joined(tokens) if len(tokens) == len(parts) else None,
         "provenance": _origin([p["provenance"] for p in parts]),
     }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.distributed
 from torch import Tensor
@@ -126,7 +127,8 @@ class ExtractionRun:
                     bar.update(sum(int(self.table.lengths[work.rows].sum()) for work in shard))
                     bar.unpause()
                 else:
-                    writer.write(number, self.layers, extractor.run(shard), dtype)
+                    rows = np.sort(np.concatenate([work.rows for work in shard]))
+                    writer.write(number, self.layers, extractor.run(shard), dtype, self.table.responses(rows))
 
         self._with_extractor(run, processes)
         processes.wait()
@@ -180,6 +182,7 @@ class ExtractionRun:
             texts=self.texts,
             token_embeddings=embeddings,
             left_out=left_out,
+            token_ids=self.table.responses(np.arange(len(self.texts))),
             provenance=Provenance(
                 kind_of(identity),
                 model=identity,

@@ -22,7 +22,7 @@ from empathy_geometry.activations.outlier_tokens import OutlierTokens
 from empathy_geometry.activations.positions import Position, position_name
 from empathy_geometry.activations.real_tokens import UNSAID, Unsaid, real_tokens
 from empathy_geometry.foundation._types import ArrayLike, LabelsLike, Layer, Layers, NameField, NamesLike, StrArray
-from empathy_geometry.foundation._validation import as_layer, as_layers, as_names
+from empathy_geometry.foundation._validation import as_layer, as_layers, as_names, to_numpy
 from empathy_geometry.foundation.artefact import load_artefact, save_artefact
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.terminal import printable
@@ -30,6 +30,7 @@ from empathy_geometry.models.tokens import TokenizedText
 from empathy_geometry.texts.labeled_texts import LabeledTexts, rows_where
 from empathy_geometry.texts.saved_texts import texts_from_dict, texts_to_dict
 from empathy_geometry.texts.targets import Targets, as_targets
+from empathy_geometry.texts.token_ids import TokenIds, TokenIdsField, as_token_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class Activations:
             `outlier_tokens`), [n, layer]; None if unknown.
         provenance: Where the values came from; None if the user made them.
         targets: Graded targets of the rows, columns [n] by name; None takes those of `texts`, where they have some.
+        token_ids: The tokens that the model read of each response, for the baseline that sees as much as the model;
+            None if unknown.
 
     Example:
         >>> acts = Activations(torch.randn(4, 2, 8), (0, 1), ["a", "b", "a", "b"], ["g", "g", "h", "h"])
@@ -68,6 +71,7 @@ class Activations:
     left_out: Int[Tensor, "n layer"] | None = None
     provenance: Provenance | None = None
     targets: Targets | None = None
+    token_ids: TokenIdsField | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, Tensor) or self.values.ndim not in (3, 4):
@@ -95,6 +99,7 @@ class Activations:
             raise ValueError(f"texts must have one text for each of {n} rows, got {len(self.texts)}")
         graded = self.texts.targets if self.targets is None and self.texts is not None else self.targets
         object.__setattr__(self, "targets", as_targets(graded, n))
+        object.__setattr__(self, "token_ids", as_token_ids(self.token_ids, n))
         if self.token_embeddings is not None and self.token_embeddings.shape[0] != n:
             raise ValueError(f"token_embeddings must have {n} rows, got {tuple(self.token_embeddings.shape)}")
         if self.left_out is not None and tuple(self.left_out.shape) != (n, len(self.layers)):
@@ -175,6 +180,7 @@ class Activations:
             token_embeddings=None if self.token_embeddings is None else self.token_embeddings[select],
             left_out=None if self.left_out is None else self.left_out[select],
             targets=None if self.targets is None else {name: x[index] for name, x in self.targets.items()},
+            token_ids=None if self.token_ids is None else self.token_ids[index],
         )
 
     def with_targets(self, targets: Mapping[str, Any] | None) -> "Activations":
@@ -413,13 +419,14 @@ class Activations:
             site=site,
             texts=texts,
             left_out=pooled.left_out,
+            token_ids=padding.responses(batch, width),
         )
 
     @classmethod
     def concat(cls, parts: Sequence["Activations"]) -> "Activations":
         """Several sets of rows, one after the other; scenarios of one name are one scenario.
 
-        Texts, token embeddings and counts survive where all parts have them.
+        Texts, tokens, token embeddings and counts survive where all parts have them.
 
         Raises:
             TypeError: a part is no `Activations`.
@@ -455,6 +462,8 @@ class Activations:
             tensors["token_embeddings"] = self.token_embeddings
         if self.left_out is not None:
             tensors["left_out"] = self.left_out
+        if self.token_ids is not None:
+            tensors |= {"token_ids": self.token_ids.ids, "token_offsets": self.token_ids.offsets}
         return save_artefact(path, "activations", tensors, described)
 
     @classmethod
@@ -480,6 +489,8 @@ class Activations:
                 left_out=tensors.get("left_out"),
                 provenance=None if described["provenance"] is None else Provenance.from_dict(described["provenance"]),
                 targets=described.get("targets"),
+                # Files of before have none.
+                token_ids=TokenIds(tensors["token_ids"], tensors["token_offsets"]) if "token_ids" in tensors else None,
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); extract again") from error
@@ -510,6 +521,15 @@ class _Padding:
                 i for i in (getattr(known, "bos_token_id", None), getattr(known, "eos_token_id", None)) if i is not None
             ],
         )
+
+    def responses(self, batch: int, width: int) -> TokenIds | None:
+        """The tokens of each response (of each text, where nothing says which part that is); None if unknown."""
+        if self.tokenized is not None:
+            return TokenIds.from_rows([text.ids[text.start : text.stop] for text in self.tokenized])
+        if self.tokens is None:
+            return None
+        ids = torch.as_tensor(to_numpy(self.tokens)).long()
+        return TokenIds.from_rows([row[kept].tolist() for row, kept in zip(ids, self.real(batch, width), strict=True)])
 
 
 def check_activations(value: object) -> None:

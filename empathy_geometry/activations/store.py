@@ -26,6 +26,7 @@ from empathy_geometry.foundation.provenance import Provenance, kind_of
 from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.saved_texts import texts_from_dict
+from empathy_geometry.texts.token_ids import TokenIds
 
 
 class ActivationStore:
@@ -153,6 +154,18 @@ class ActivationStore:
             counts[places] = self._tensor(shard, "left_out")
         return counts
 
+    @property
+    def token_ids(self) -> TokenIds | None:
+        """Tokens of each response, as `Activations.token_ids`; None in stores of before they were kept."""
+        if not all("token_ids" in shard.names for shard in self._shards):
+            return None
+        found: list[tuple[int, ...]] = [()] * len(self)
+        for shard, places in zip(self._shards, self._places, strict=True):
+            own = TokenIds(self._tensor(shard, "token_ids"), self._tensor(shard, "token_offsets"))
+            for place, row in zip(places.tolist(), own, strict=True):
+                found[place] = row
+        return TokenIds.from_rows(found)
+
     def layer(self, layer: Layer, *, pos: int | None = None) -> Float[Tensor, "n d_model"]:
         """The rows at one layer, float32, as `Activations.layer`; only this layer's bytes are read.
 
@@ -193,6 +206,7 @@ class ActivationStore:
             token_embeddings=self.token_embeddings,
             left_out=self.left_out[:, [self.layers.index(layer) for layer in chosen]],
             provenance=self.provenance,
+            token_ids=self.token_ids,
         )
 
     def verify(self) -> None:

@@ -17,6 +17,7 @@ from empathy_geometry.foundation.durable_file import create_text, remove_leftove
 from empathy_geometry.foundation.settings import Settings
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.saved_texts import texts_to_dict
+from empathy_geometry.texts.token_ids import TokenIds
 
 SHARD_KIND = "activation_shard"
 TEXTS_NAME = "texts.json"
@@ -116,8 +117,10 @@ class StoreWriter:
             raise damaged_shard(file.path, error) from error
         return True
 
-    def write(self, number: int, layers: Sequence[Layer], read: ShardVectors, dtype: str) -> None:
-        """Write one shard.
+    def write(
+        self, number: int, layers: Sequence[Layer], read: ShardVectors, dtype: str, tokens: TokenIds | None = None
+    ) -> None:
+        """Write one shard; `tokens` are those of its texts' responses.
 
         Raises:
             ValueError: an activation is not finite in this dtype.
@@ -134,6 +137,8 @@ class StoreWriter:
         tensors = {layer_name(layer): values[:, :, i] for i, layer in enumerate(layers)}
         tensors |= {"rows": torch.as_tensor(read.rows), "token_embeddings": read.token_embeddings.to(DTYPES[dtype])}
         tensors["left_out"] = read.left_out
+        if tokens is not None:
+            tensors |= {"token_ids": tokens.ids, "token_offsets": tokens.offsets}
         described = {
             "store": self._store,
             "shard": number,

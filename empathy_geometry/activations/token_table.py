@@ -13,6 +13,7 @@ from empathy_geometry.foundation._types import IntArray
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.models.tokens import TokenizedText, tokenize
 from empathy_geometry.texts.labeled_texts import LabeledTexts
+from empathy_geometry.texts.token_ids import TokenIds
 
 _CHUNK = 1024
 
@@ -45,6 +46,11 @@ class TokenTable:
     def row_ids(self, row: int) -> npt.NDArray[np.int32]:
         """Token ids of one text."""
         return self.ids[self.offsets[row] : self.offsets[row + 1]]
+
+    def responses(self, rows: IntArray) -> TokenIds:
+        """The tokens of these texts' responses: what text-only baselines may see."""
+        spans = self.spans[rows, :2].tolist()
+        return TokenIds.from_rows([self.row_ids(int(row))[a:b] for row, (a, b) in zip(rows, spans, strict=True)])
 
     @property
     def lengths(self) -> IntArray:

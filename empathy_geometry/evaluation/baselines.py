@@ -31,6 +31,7 @@ from empathy_geometry.geometry.newton_logistic import logistic_of_one
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
+from empathy_geometry.texts.token_ids import TokenIdsLike
 
 CHOSEN = "best_in_training"
 """Name of the baseline that is the best of the others in each training fold."""
@@ -65,6 +66,7 @@ def text_baselines(
     groups: LabelsLike | None,
     folds: Sequence[Fold],
     token_embeddings: ArrayLike | None = None,
+    token_ids: TokenIdsLike | None = None,
     which: Sequence[BaselineName] = BASELINES,
 ) -> dict[str, TextBaseline]:
     """Classifiers that see the words only, on the folds of the probe that they are compared with.
@@ -73,6 +75,7 @@ def text_baselines(
     - "tfidf": bag of words in lower case, 1- and 2-grams.
     - "words_and_marks": bag of words and punctuation marks as they are written, 1- and 2-grams.
     - "characters": runs of 1 to 5 characters as they are written, so that nothing a tokenizer sees is missed.
+    - "model_tokens": bag of the model's own tokens, 1- and 2-grams: what the model is given, cut as it is given.
     - "length": numbers of characters, words and sentences, as logarithms.
     - "covariates": length, and how often first person, second person, question and exclamation marks occur.
     - "token_embeddings": mean of the token embeddings, the model's own layer 0 before any context.
@@ -89,6 +92,7 @@ def text_baselines(
         groups: Scenario of each text; None, said by name, takes the texts as independent.
         folds: Such as `grouped_folds` makes.
         token_embeddings: [n, d_model]; without them that baseline is left out.
+        token_ids: The model's tokens of each text; without them "model_tokens" is left out.
         which: Names to compute.
 
     Returns:
@@ -112,7 +116,7 @@ def text_baselines(
     codes = _codes(texts, y)
     used = check_folds(folds, codes, groups=groups)
     group = as_groups(groups, len(codes))
-    inputs = baseline_inputs(texts, len(codes), token_embeddings, which)
+    inputs = baseline_inputs(texts, len(codes), token_embeddings, which, token_ids)
     return dict(_of(_Request(inputs, codes, group, used)))
 
 
@@ -159,6 +163,7 @@ def baseline_scores(
     *,
     folds: Sequence[Fold],
     token_embeddings: ArrayLike | None = None,
+    token_ids: TokenIdsLike | None = None,
     which: Sequence[BaselineName] = BASELINES,
 ) -> dict[str, FloatArray]:
     """Scores of the baselines of `text_baselines` on any folds, each with its usual penalty; untested rows score 0.
@@ -168,6 +173,7 @@ def baseline_scores(
         y: As in `text_baselines`.
         folds: Training and test rows; whether they split a scenario is the caller's business.
         token_embeddings: As in `text_baselines`.
+        token_ids: As in `text_baselines`.
         which: Names to compute.
 
     Example:
@@ -179,7 +185,7 @@ def baseline_scores(
     """
     codes = _codes(texts, y)
     found: dict[str, FloatArray] = {}
-    for name, rows in baseline_inputs(texts, len(codes), token_embeddings, which).items():
+    for name, rows in baseline_inputs(texts, len(codes), token_embeddings, which, token_ids).items():
         found[name], counts = _blank(codes), counted(name, rows)
         for fold in folds:
             seen, probe = seen_in(name, counts, fold), _classifier(name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.baselines import CHOSEN, fit_with_chosen_penalty
 from empathy_geometry.evaluation.text_features import BASELINES, BaselineName, baseline_inputs, counted, seen_in
 from empathy_geometry.foundation._types import FloatArray, LabelsLike
@@ -12,8 +13,10 @@ from empathy_geometry.foundation._validation import as_binary, as_groups
 from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
+from empathy_geometry.texts.token_ids import TokenIds, TokenIdsLike, as_token_ids
 
 WORDS: tuple[BaselineName, ...] = tuple(name for name in BASELINES if name != "token_embeddings")
+"""What can be carried over; "model_tokens" where the tokens of both sets are given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,7 @@ def carried_over(
     new: LabeledTexts | Sequence[str],
     *,
     groups: LabelsLike | None,
+    token_ids: tuple[TokenIdsLike, TokenIdsLike] | None = None,
     which: Sequence[BaselineName] = WORDS,
 ) -> CarriedWords:
     """What a bag of words learns from some texts, asked of others.
@@ -48,6 +52,7 @@ def carried_over(
         y: True for the concept class, one for each text.
         new: What is judged.
         groups: Scenario of each of `texts`, for the choice of penalty and baseline; None takes them as independent.
+        token_ids: The model's tokens of `texts` and of `new`; without them "model_tokens" is left out.
         which: Names of baselines; see `baselines.text_baselines`.
 
     Raises:
@@ -69,9 +74,34 @@ def carried_over(
     grouped = np.concatenate([group, np.full(len(second), int(group.max()) + 1)])
     scores: dict[str, FloatArray] = {}
     merits: dict[str, tuple[float, float]] = {}
-    for name, rows in baseline_inputs([*first, *second], len(padded), None, which).items():
+    tokens = None
+    if token_ids is not None:
+        own, others = as_token_ids(token_ids[0], len(first)), as_token_ids(token_ids[1], len(second))
+        assert own is not None
+        assert others is not None
+        tokens = TokenIds.joined([own, others])
+    for name, rows in baseline_inputs([*first, *second], len(padded), None, which, tokens).items():
         seen = seen_in(name, counted(name, rows), fold)
         scores[name], merits[name] = fit_with_chosen_penalty(name, seen, padded, grouped, fold)
     chosen = max(merits, key=lambda name: merits[name])
     scores[CHOSEN] = scores[chosen]
     return CarriedWords(scores, chosen)
+
+
+def carried_over_rows(source: Activations, y: LabelsLike, target: Activations) -> CarriedWords:
+    """`carried_over` from the texts of some activations to those of others, with tokens where both have them.
+
+    Args:
+        source: What is learned from, with texts; its scenarios stay whole in the choice.
+        y: True for the concept class, one for each row of `source`.
+        target: What is judged, with texts.
+
+    Raises:
+        ValueError: one of the two has no texts, or one class only.
+    """
+    if source.texts is None or target.texts is None:
+        raise ValueError("both activations need their texts, for words carried over; see Activations(..., texts=)")
+    tokens = None
+    if source.token_ids is not None and target.token_ids is not None:
+        tokens = source.token_ids, target.token_ids
+    return carried_over(source.texts, y, target.texts, groups=source.groups, token_ids=tokens)

@@ -16,6 +16,7 @@ from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.texts.content_order import content_order
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold, check_folds, grouped_folds
+from empathy_geometry.texts.token_ids import TokenIds, TokenIdsLike, as_token_ids
 
 
 class Missing(Enum):
@@ -44,6 +45,7 @@ class Classification:
         n_given: Number of the caller's rows.
         texts: What is judged by the text-only baselines, row by row, or None.
         token_embeddings: Mean token embedding of each row, or None.
+        token_ids: The model's tokens of each row, or None.
     """
 
     values: np.ndarray
@@ -57,6 +59,7 @@ class Classification:
     n_given: int
     texts: tuple[str, ...] | None = None
     token_embeddings: FloatArray | None = None
+    token_ids: TokenIds | None = None
 
     @property
     def n(self) -> int:
@@ -106,6 +109,7 @@ def classification(
     layers: Sequence[Layer] | None = None,
     texts: LabeledTexts | Sequence[str] | None = None,
     token_embeddings: ArrayLike | None = None,
+    token_ids: TokenIdsLike | None = None,
 ) -> Classification:
     """Check and assemble the arguments that `cross_validate` and `permutation_test` share.
 
@@ -120,6 +124,7 @@ def classification(
         layers: Names of the layer axis of an array (0, 1, ... by default), or which layers of `Activations` to use.
         texts: Texts for text-only baselines; None takes those of `Activations`.
         token_embeddings: [n, d]; None takes those of `Activations`.
+        token_ids: The model's tokens of each text; None takes those of `Activations`.
 
     Raises:
         TypeError: groups are missing, or X does not hold numbers.
@@ -131,7 +136,9 @@ def classification(
     elif y is None:
         _finite(X, "X")
         raise TypeError("y is missing: give the class of each row (only Activations carry their own)")
-    given = given_rows(X, groups=groups, layers=layers, texts=texts, token_embeddings=token_embeddings)
+    given = given_rows(
+        X, groups=groups, layers=layers, texts=texts, token_embeddings=token_embeddings, token_ids=token_ids
+    )
     n = len(given.values)
     labels = as_names(y, "y", n)
     assert not isinstance(groups, Missing)
@@ -153,6 +160,7 @@ def classification(
         n_given=n,
         texts=judged,
         token_embeddings=embedded,
+        token_ids=None if given.token_ids is None else given.token_ids[keep],
     )
 
 
@@ -165,12 +173,14 @@ class GivenRows:
         layers: What the layer axis holds.
         texts: What text-only baselines judge, or None.
         token_embeddings: [n, d], or None.
+        token_ids: The model's tokens of each row, or None.
     """
 
     values: np.ndarray
     layers: tuple[Layer, ...]
     texts: tuple[str, ...] | None
     token_embeddings: FloatArray | None
+    token_ids: TokenIds | None
 
 
 def given_rows(
@@ -180,6 +190,7 @@ def given_rows(
     layers: Sequence[Layer] | None,
     texts: LabeledTexts | Sequence[str] | None,
     token_embeddings: ArrayLike | None,
+    token_ids: TokenIdsLike | None,
 ) -> GivenRows:
     """The rows of an array or of `Activations` with their layers, texts and token embeddings.
 
@@ -197,6 +208,8 @@ def given_rows(
             names = tuple(layers)
         texts = X.texts if texts is None else texts
         token_embeddings = X.token_embeddings if token_embeddings is None else token_embeddings
+        # Tokens are those of the texts that came with them.
+        token_ids = X.token_ids if token_ids is None and texts is X.texts else token_ids
         array = _finite(values, "X")
     else:
         array = _finite(X, "X")
@@ -217,7 +230,13 @@ def given_rows(
     embedded = None if token_embeddings is None else _finite(token_embeddings, "token_embeddings")
     if embedded is not None and (embedded.ndim != 2 or len(embedded) != n):
         raise ValueError(f"token_embeddings must be [{n}, d_model], got shape {embedded.shape}")
-    return GivenRows(array, names, _responses(texts, n), None if embedded is None else embedded.astype(np.float64))
+    return GivenRows(
+        array,
+        names,
+        _responses(texts, n),
+        None if embedded is None else embedded.astype(np.float64),
+        as_token_ids(token_ids, n),
+    )
 
 
 def _classes(

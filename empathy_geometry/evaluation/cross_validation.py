@@ -24,7 +24,7 @@ from empathy_geometry.evaluation.metrics import (
 )
 from empathy_geometry.evaluation.placements import FEW_GROUPS
 from empathy_geometry.evaluation.selection import Candidate, Contest, candidates, contest, fit_and_score
-from empathy_geometry.evaluation.text_features import BASELINES
+from empathy_geometry.evaluation.text_features import BASELINES, NO_TEXTS, TOKENS_MISSING
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer, StrArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
@@ -33,6 +33,7 @@ from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
+from empathy_geometry.texts.token_ids import TokenIdsLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +144,7 @@ def cross_validate(
     folds: Sequence[Fold] | None = ...,
     texts: LabeledTexts | Sequence[str] | None = ...,
     token_embeddings: ArrayLike | None = ...,
+    token_ids: TokenIdsLike | None = ...,
     seed: int = ...,
     level: float = ...,
 ) -> GradedEvaluation: ...
@@ -162,6 +164,7 @@ def cross_validate(
     folds: Sequence[Fold] | None = ...,
     texts: LabeledTexts | Sequence[str] | None = ...,
     token_embeddings: ArrayLike | None = ...,
+    token_ids: TokenIdsLike | None = ...,
     seed: int = ...,
     level: float = ...,
 ) -> Evaluation: ...
@@ -182,6 +185,7 @@ def cross_validate(
     folds: Sequence[Fold] | None = None,
     texts: LabeledTexts | Sequence[str] | None = None,
     token_embeddings: ArrayLike | None = None,
+    token_ids: TokenIdsLike | None = None,
     seed: int = 0,
     level: float = 0.95,
 ) -> Evaluation | GradedEvaluation:
@@ -207,6 +211,8 @@ def cross_validate(
             numbers of X; no group may be on both sides.
         texts: What text-only baselines judge; `Activations` bring their own.
         token_embeddings: [n, d] for the baseline of that name; `Activations` bring their own.
+        token_ids: The model's tokens of each text, for the baseline "model_tokens"; `Activations` of
+            `extract_activations` bring their own. A result without that baseline says so in its notes.
         seed: Of folds and resampling.
         level: Coverage of the intervals.
 
@@ -240,6 +246,7 @@ def cross_validate(
             folds=folds,
             texts=texts,
             token_embeddings=token_embeddings,
+            token_ids=token_ids,
             seed=seed,
             level=level,
         )
@@ -259,6 +266,7 @@ def cross_validate(
         layers=layers,
         texts=texts,
         token_embeddings=token_embeddings,
+        token_ids=token_ids,
     )
     outer = data.folds(folds, n_splits=n_splits, seed=seed)
     competing = candidates(data, grid)
@@ -339,7 +347,7 @@ def _measures(
 
 
 def _baselines(data: Classification, folds: Sequence[Fold]) -> dict[str, TextBaseline]:
-    if data.texts is None and data.token_embeddings is None:
+    if all(given is None for given in (data.texts, data.token_embeddings, data.token_ids)):
         return {}
     return text_baselines(
         data.texts if data.texts is not None else [""] * data.n,
@@ -347,7 +355,8 @@ def _baselines(data: Classification, folds: Sequence[Fold]) -> dict[str, TextBas
         groups=data.groups,
         folds=folds,
         token_embeddings=data.token_embeddings,
-        which=BASELINES if data.texts is not None else ("token_embeddings",),
+        token_ids=data.token_ids,
+        which=BASELINES if data.texts is not None else NO_TEXTS,
     )
 
 
@@ -375,6 +384,8 @@ def _notes(data: Classification, folds: Sequence[Fold], chosen: Sequence[Candida
         notes.append("groups=None: intervals and folds take the rows as independent")
     if data.texts is None:
         notes.append("no text-only baseline: pass texts= to see whether this is more than words")
+    elif data.token_ids is None:
+        notes.append(TOKENS_MISSING)
     for layer, name in enumerate(data.layers):
         for pos in range(data.n_positions):
             at = data.values[:, pos, layer]

@@ -23,6 +23,7 @@ from empathy_geometry.evaluation.graded_baselines import (
 from empathy_geometry.evaluation.graded_data import GradedData, graded_data
 from empathy_geometry.evaluation.metrics import excess_over_best
 from empathy_geometry.evaluation.rank_correlation import jackknifed, kendall_of, spearman_of, with_cells
+from empathy_geometry.evaluation.text_features import TOKENS_MISSING
 from empathy_geometry.foundation._types import ArrayLike, FloatArray, IntArray, LabelsLike, Layer
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.result import Result
@@ -30,6 +31,7 @@ from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.regression_probe import RegressionProbe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
+from empathy_geometry.texts.token_ids import TokenIdsLike
 
 UNKNOWN_DEPENDENCE = 2.0
 """Factor on the variance where groups cannot be left out of the training without refitting."""
@@ -130,6 +132,7 @@ def cross_validate_graded(
     folds: Sequence[Fold] | None = None,
     texts: LabeledTexts | Sequence[str] | None = None,
     token_embeddings: ArrayLike | None = None,
+    token_ids: TokenIdsLike | None = None,
     seed: int = 0,
     level: float = 0.95,
 ) -> GradedEvaluation:
@@ -152,6 +155,7 @@ def cross_validate_graded(
         folds: Outer folds to use instead.
         texts: As in `cross_validate`.
         token_embeddings: As in `cross_validate`.
+        token_ids: As in `cross_validate`.
         seed: Of the folds.
         level: Coverage of the intervals.
 
@@ -160,7 +164,14 @@ def cross_validate_graded(
         ValueError: shapes differ, values are not finite, the target does not vary, or folds that split a group.
     """
     data = graded_data(
-        X, y, groups=groups, target=target, layers=layers, texts=texts, token_embeddings=token_embeddings
+        X,
+        y,
+        groups=groups,
+        target=target,
+        layers=layers,
+        texts=texts,
+        token_embeddings=token_embeddings,
+        token_ids=token_ids,
     )
     outer = data.folds(folds, n_splits=n_splits, seed=seed)
     own = isinstance(probe, RegressionProbe)
@@ -200,10 +211,11 @@ def cross_validate_graded(
             fits.append(_fitted_once(clone(probe).set_params(**point), rows, data.y, fold, merit))
     number = {fold.train.tobytes(): k for k, fold in enumerate(outer)}
     words: dict[str, list[FoldFit]] = {}
-    if data.texts is not None or data.token_embeddings is not None:
+    if any(given is not None for given in (data.texts, data.token_embeddings, data.token_ids)):
         words = graded_baselines(
             data.texts,
             data.token_embeddings,
+            data.token_ids,
             data.y,
             outer,
             lambda train: _inner(within, number[train.tobytes()], len(ALPHAS), inner_splits),
@@ -362,4 +374,6 @@ def _notes(data: GradedData, own: bool) -> tuple[str, ...]:
         notes.append("groups=None: intervals and folds take the rows as independent")
     if data.texts is None:
         notes.append("no text-only baseline: pass texts= to see whether this is more than words")
+    elif data.token_ids is None:
+        notes.append(TOKENS_MISSING)
     return tuple(notes)

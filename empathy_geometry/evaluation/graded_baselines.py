@@ -8,10 +8,11 @@ import numpy as np
 
 from empathy_geometry.evaluation.baselines import CHOSEN
 from empathy_geometry.evaluation.ridge_folds import RidgeFold
-from empathy_geometry.evaluation.text_features import BASELINES, COUNTING, baseline_inputs, counted, seen_in
+from empathy_geometry.evaluation.text_features import BASELINES, COUNTING, NO_TEXTS, baseline_inputs, counted, seen_in
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.texts.held_apart import held_apart_folds
 from empathy_geometry.texts.splits import Fold
+from empathy_geometry.texts.token_ids import TokenIds
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Penalties among which ridge regressions choose inside the training rows; word counts of unit length need small ones,
@@ -83,6 +84,7 @@ def fit_fold(
 def graded_baselines(
     texts: Sequence[str] | None,
     token_embeddings: FloatArray | None,
+    token_ids: TokenIds | None,
     y: FloatArray,
     folds: Sequence[Fold],
     choose: Callable[[IntArray], Sequence[Fold]],
@@ -93,14 +95,15 @@ def graded_baselines(
     Args:
         texts: What is judged, or None.
         token_embeddings: [n, d], or None.
+        token_ids: The model's tokens of each text, or None.
         y: Graded target of each row.
         folds: The outer folds.
         choose: Inner folds from training rows, in row numbers of all rows.
         clusters: Columns over which the interval is taken.
     """
-    which = BASELINES if texts is not None else ("token_embeddings",)
+    which = BASELINES if texts is not None else NO_TEXTS
     given = texts if texts is not None else [""] * len(y)
-    inputs: dict[str, Any] = baseline_inputs(given, len(y), token_embeddings, which)
+    inputs: dict[str, Any] = baseline_inputs(given, len(y), token_embeddings, which, token_ids)
     found: dict[str, list[FoldFit]] = {}
     for name, rows in inputs.items():
         counts, scale = counted(name, rows), name not in COUNTING

@@ -15,6 +15,7 @@ from empathy_geometry.texts.held_apart import held_apart_folds
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
 from empathy_geometry.texts.targets import target_of
+from empathy_geometry.texts.token_ids import TokenIds, TokenIdsLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class GradedData:
         layers: What the layer axis holds.
         texts: What is judged by the text-only baselines, or None.
         token_embeddings: Mean token embedding of each row, or None.
+        token_ids: The model's tokens of each row, or None.
     """
 
     values: np.ndarray
@@ -42,6 +44,7 @@ class GradedData:
     layers: tuple[Layer, ...]
     texts: tuple[str, ...] | None
     token_embeddings: FloatArray | None
+    token_ids: TokenIds | None
 
     @property
     def n(self) -> int:
@@ -76,6 +79,7 @@ def graded_data(
     layers: Sequence[Layer] | None,
     texts: LabeledTexts | Sequence[str] | None = None,
     token_embeddings: ArrayLike | None = None,
+    token_ids: TokenIdsLike | None = None,
 ) -> GradedData:
     """Check and assemble what cross-validation and permutation tests of a regression share.
 
@@ -91,7 +95,9 @@ def graded_data(
         y = target_of(X.targets, target)
     if groups is MISSING and isinstance(X, Activations):
         groups = X.groups
-    given = given_rows(X, groups=groups, layers=layers, texts=texts, token_embeddings=token_embeddings)
+    given = given_rows(
+        X, groups=groups, layers=layers, texts=texts, token_embeddings=token_embeddings, token_ids=token_ids
+    )
     n = len(given.values)
     assert y is not None
     values = as_float_array(y, "y", ndim=1)
@@ -112,4 +118,5 @@ def graded_data(
         layers=given.layers,
         texts=given.texts,
         token_embeddings=given.token_embeddings,
+        token_ids=given.token_ids,
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -16,19 +17,35 @@ from empathy_geometry.foundation._validation import as_matrix, check_choice
 from empathy_geometry.foundation.names import as_texts
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 from empathy_geometry.texts.splits import Fold
+from empathy_geometry.texts.token_ids import TokenIdsLike, as_token_ids
 
 BaselineName = Literal[
-    "first_word", "tfidf", "words_and_marks", "characters", "length", "covariates", "token_embeddings"
+    "first_word",
+    "tfidf",
+    "words_and_marks",
+    "characters",
+    "model_tokens",
+    "length",
+    "covariates",
+    "token_embeddings",
 ]
 BASELINES: tuple[BaselineName, ...] = (
     "first_word",
     "tfidf",
     "words_and_marks",
     "characters",
+    "model_tokens",
     "length",
     "covariates",
     "token_embeddings",
 )
+NO_TEXTS: tuple[BaselineName, ...] = ("model_tokens", "token_embeddings")
+"""Baselines that need no texts."""
+TOKENS_MISSING = (
+    "the baseline model_tokens is missing: nothing says which tokens the model read; activations of "
+    "extract_activations do, for others pass token_ids= (the tokenizer's ids of each text)"
+)
+"""What a result says where the baseline that sees as much as the model could not be computed."""
 
 
 def judged_texts(texts: LabeledTexts | Sequence[str]) -> tuple[str, ...]:
@@ -41,13 +58,19 @@ def baseline_inputs(
     n: int,
     token_embeddings: ArrayLike | None,
     which: Sequence[BaselineName],
+    token_ids: TokenIdsLike | None = None,
 ) -> dict[str, Any]:
-    """What each baseline reads; without token embeddings theirs is left out."""
+    """What each baseline reads; without token embeddings or ids theirs is left out."""
     responses = np.array(judged_texts(texts), dtype=object)
     found: dict[str, Any] = {}
     for name in which:
         check_choice(name, "which", BASELINES)
-        if name != "token_embeddings":
+        if name == "model_tokens":
+            if (tokens := as_token_ids(token_ids, n)) is not None:
+                found[name] = np.empty(n, dtype=object)  # filled row by row: rows of one length would make a matrix
+                for i, row in enumerate(tokens):
+                    found[name][i] = row
+        elif name != "token_embeddings":
             found[name] = responses
         elif token_embeddings is not None:
             found[name] = as_matrix(token_embeddings, "token_embeddings")
@@ -113,11 +136,39 @@ _COVARIATES = (
     r"[!\uff01]",
 )
 
+
+_BEGIN, _END = "\x02", "\x03"
+
+
+def _character_runs(text: str) -> list[str]:
+    """Runs of 1 to 5 characters between marks of beginning and end; white space stays as it is written.
+
+    scikit-learn's own makes single spaces of it, and sees no space at the end.
+
+    Example:
+        >>> len(_character_runs("a  b")), "  " in _character_runs("a  b")
+        (20, True)
+    """
+    framed = f"{_BEGIN}{text}{_END}"
+    return [framed[i : i + n] for n in range(1, 6) for i in range(len(framed) - n + 1)]
+
+
+def _token_grams(ids: Sequence[int]) -> list[tuple[int, ...]]:
+    """Tokens and pairs of neighbours, beginning (-1) and end (-2) among these.
+
+    Example:
+        >>> _token_grams([5, 6])
+        [(5,), (6,), (-1, 5), (5, 6), (6, -2)]
+    """
+    return [*((token,) for token in ids), *pairwise((-1, *ids, -2))]
+
+
 _COUNTERS = {
     "first_word": CountVectorizer(preprocessor=first_word, token_pattern=r"(?s).+"),
     "tfidf": CountVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b"),
     "words_and_marks": CountVectorizer(ngram_range=(1, 2), lowercase=False, token_pattern=r"\w+|[^\w\s]"),
-    "characters": CountVectorizer(analyzer="char", ngram_range=(1, 5), lowercase=False),
+    "characters": CountVectorizer(analyzer=_character_runs),
+    "model_tokens": CountVectorizer(analyzer=_token_grams),
 }
 
 
@@ -140,7 +191,7 @@ _FEATURES: dict[str, Any] = {
     "first_word": make_pipeline(_SeenInTraining(), _RowSpace()),
     **{
         name: make_pipeline(_SeenInTraining(), TfidfTransformer(sublinear_tf=True), _RowSpace())
-        for name in ("tfidf", "words_and_marks", "characters")
+        for name in ("tfidf", "words_and_marks", "characters", "model_tokens")
     },
     "length": FunctionTransformer(_lengths),
     "covariates": FunctionTransformer(_covariates),

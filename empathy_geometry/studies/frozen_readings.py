@@ -2,23 +2,32 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.baselines import CHOSEN
-from empathy_geometry.evaluation.carried_over import CarriedWords, carried_over
+from empathy_geometry.evaluation.carried_over import CarriedWords, carried_over_rows
+from empathy_geometry.evaluation.classification import MISSING
+from empathy_geometry.evaluation.graded import GradedEvaluation, cross_validate_graded
 from empathy_geometry.evaluation.metrics import auroc, auroc_excess, excess_over_best
 from empathy_geometry.evaluation.rank_correlation import spearman
+from empathy_geometry.evaluation.text_features import TOKENS_MISSING
 from empathy_geometry.foundation._types import FloatArray, Layer
 from empathy_geometry.foundation.estimate import Estimate
-from empathy_geometry.foundation.provenance import Provenance
-from empathy_geometry.foundation.result import Result
+from empathy_geometry.foundation.provenance import Provenance, hash_texts, kind_of, package_versions
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.geometry.directions import ConceptDirection
 from empathy_geometry.geometry.regression_probe import RegressionProbe
+from empathy_geometry.reports.study import Study
+from empathy_geometry.studies.finding import Finding, findings_table, rules_table
+from empathy_geometry.studies.rated_levels import LevelTruth, level_truths
+from empathy_geometry.studies.step_store import StepStore
+from empathy_geometry.studies.verdicts import GREATER, WORDS, ceiling_note, greater, words_exceeded
 from empathy_geometry.texts.several_labels import label_columns
 from empathy_geometry.texts.targets import target_of
 
@@ -83,7 +92,7 @@ def freeze_reading(
 
 
 @dataclass(frozen=True, eq=False)
-class HumanTruth(Result):
+class HumanTruth(Study):
     """How far frozen directions follow ratings.
 
     Attributes:
@@ -98,6 +107,8 @@ class HumanTruth(Result):
         n_groups: Persons.
         rated: Name of the rated texts.
         provenance: Where the activations came from.
+        levels: Each level of each target: words, ceiling, and how many labelled texts the direction is worth.
+        notes: What a reader must know about this run, in words.
     """
 
     readings: Mapping[str, str]
@@ -110,8 +121,43 @@ class HumanTruth(Result):
     n: int
     n_groups: int
     rated: str
-    provenance: Provenance | None = None
-    study: str = "human_truth"
+    provenance: Provenance
+    levels: tuple[LevelTruth, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def study(self) -> str:
+        """Name of the study; its file is called after it."""
+        return "human_truth"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """For each target: does the direction follow it, and does it know more than the words carried over?"""
+        return tuple(finding for target in self.readings for finding in self._of(target))
+
+    def _of(self, target: str) -> tuple[Finding, Finding]:
+        words = self.words[target]
+        follows = Finding(
+            f"{target} followed",
+            f"what was frozen from {self.readings[target]} follows {target}",
+            quantity="AUROC",
+            ours=self.auroc[target],
+            baseline=f"words carried over {words}",
+            null="0.5",
+            verdict=greater(self.auroc[target], 0.5),
+            rule=GREATER.format("1/2"),
+        )
+        more = Finding(
+            f"{target} beyond words",
+            f"it follows {target} better than words carried over",
+            quantity="excess",
+            ours=self.excess[target],
+            baseline=f"words carried over {words}",
+            verdict=words_exceeded(self.excess[target], words),
+            rule=WORDS,
+            note=ceiling_note(words),
+        )
+        return follows, more
 
     def tables(self) -> tuple[Table, ...]:
         """One row for each target; below, every baseline of words."""
@@ -127,26 +173,52 @@ class HumanTruth(Result):
             for target in self.readings
         ]
         notes = [f"{target}: frozen as {digest[:16]}" for target, digest in self.hashes.items()]
+        notes += [f"note: {note}" for note in self.notes]
         told = [
             {"target": target, **{name: estimate for name, estimate in found.items() if name != CHOSEN}}
             for target, found in self.word_scores.items()
         ]
         title = f"Frozen directions on {self.rated}: {self.n} texts of {self.n_groups} persons"
-        return Table.of(title, rows, notes=notes), Table.of("Words carried over, AUROC", told, appendix=True)
+        about = (
+            "trained on ratings: a ridge regression on ratings of other persons; worth: how many rated texts such a "
+        )
+        by_level = [level.cells for level in self.levels]
+        return (
+            Table.of(title, rows, notes=notes),
+            findings_table("Verdicts", self.findings),
+            *(
+                [Table.of("By level", by_level, notes=[f"{about}regression needs to reach the frozen direction"])]
+                if by_level
+                else []
+            ),
+            Table.of("Words carried over, AUROC", told, appendix=True),
+            replace(rules_table(self.findings), appendix=True),
+        )
 
 
 def human_truth(
-    readings: Sequence[FrozenReading], packaged: Activations, rated: Activations, *, level: float = 0.95
+    readings: Sequence[FrozenReading],
+    packaged: Activations,
+    rated: Activations,
+    *,
+    in_domain: bool = True,
+    folder: str | Path | None = None,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> HumanTruth:
     """Score frozen directions on rated texts, beside words that were carried over from the same packaged texts.
 
-    Nothing is fitted to the rated texts: intervals are those of scores that are given, clustered by person.
+    Nothing of the directions is fitted to the rated texts: their intervals are those of scores that are given,
+    clustered by person. Beside them, as a ceiling, stands a regression trained on the ratings, persons held apart.
 
     Args:
         readings: From `freeze_reading`.
         packaged: What they were frozen from, with texts.
         rated: Activations of the rated texts, with texts and targets; groups are persons.
+        in_domain: Also train on the ratings, for the ceiling and for how many labelled texts the directions are worth.
+        folder: Where finished regressions are kept; a call with the same arguments takes up what is there.
         level: Coverage of the intervals.
+        seed: Of folds and draws.
 
     Raises:
         ValueError: a target is missing or does not vary, or texts are missing.
@@ -160,13 +232,17 @@ def human_truth(
     columns = label_columns(packaged.labels)
     words: dict[str, CarriedWords] = {}
     areas, ranks, best, excess, each = {}, {}, {}, {}, {}
+    levels: list[LevelTruth] = []
+    steps = StepStore(None if folder is None else Path(folder), _identity(readings, packaged, rated, level, seed))
     for reading in readings:
         grades = target_of(rated.targets, reading.target)
         above = grades > grades.min()
-        scores = np.asarray(reading.direction.project(rated.layer(_layer(reading))), dtype=np.float64)
+        layer = _layer(reading)
+        rows = np.asarray(rated.layer(layer), dtype=np.float64)
+        scores = np.asarray(reading.direction.project(rated.layer(layer)), dtype=np.float64)
         for move in reading.moves:
             if move not in words:
-                words[move] = carried_over(packaged.texts, columns[move], rated.texts, groups=packaged.groups)
+                words[move] = carried_over_rows(packaged, columns[move], rated)
         told = _weighted(words, reading.moves)
         key = reading.target
         areas[key] = auroc(scores, above, groups=rated.groups, level=level)
@@ -174,6 +250,16 @@ def human_truth(
         each[key] = {name: auroc(s, above, groups=rated.groups, level=level) for name, s in told.items()}
         best[key] = each[key][CHOSEN]
         excess[key] = excess_over_best(auroc_excess(scores, told, above, groups=rated.groups, level=level), CHOSEN)
+        trained = None
+        if in_domain:
+            trained = steps.keep(
+                f"{key}, trained on ratings",
+                GradedEvaluation,
+                lambda target=key, layer=layer: cross_validate_graded(  # type: ignore[misc]
+                    RegressionProbe(), rated.only(layer), groups=MISSING, target=target, seed=seed, level=level
+                ),
+            )
+        levels += level_truths(key, grades, scores, told, rows, rated.groups, trained, level=level, seed=seed)
     return HumanTruth(
         readings={r.target: " + ".join(f"{w:g} {m}" for m, w in r.moves.items()) for r in readings},
         hashes={r.target: r.sha256 for r in readings},
@@ -185,8 +271,43 @@ def human_truth(
         n=len(rated),
         n_groups=len(np.unique(rated.groups)),
         rated=rated.texts.name,
-        provenance=rated.provenance,
+        notes=() if "model_tokens" in next(iter(each.values())) else (TOKENS_MISSING,),
+        provenance=_origin(packaged, rated, readings, in_domain, seed),
+        levels=tuple(levels),
     )
+
+
+def _identity(
+    readings: Sequence[FrozenReading], packaged: Activations, rated: Activations, level: float, seed: int
+) -> dict[str, Any]:
+    """What a run must share with the one whose regressions it takes up."""
+    assert packaged.texts is not None
+    assert rated.texts is not None
+    return {
+        "study": "human_truth",
+        "readings": {reading.target: reading.sha256 for reading in readings},
+        "texts": {"packaged": packaged.texts.sha256, "rated": rated.texts.sha256},
+        "targets": {name: hash_texts([repr(x) for x in column]) for name, column in (rated.targets or {}).items()},
+        "level": level,
+        "seed": seed,
+        "versions": package_versions(),
+    }
+
+
+def _origin(
+    packaged: Activations, rated: Activations, readings: Sequence[FrozenReading], in_domain: bool, seed: int
+) -> Provenance:
+    assert packaged.texts is not None
+    assert rated.texts is not None
+    texts = {packaged.texts.name: packaged.texts.sha256, rated.texts.name: rated.texts.sha256}
+    settings = {
+        "layers": {reading.target: _layer(reading) for reading in readings},
+        "in_domain": in_domain,
+        "position": rated.position,
+    }
+    model = {} if rated.provenance is None else rated.provenance.model
+    kind = kind_of(packaged.provenance, rated.provenance)
+    return Provenance(kind, model=model, texts=texts, seed=seed, settings=settings)
 
 
 def _layer(reading: FrozenReading) -> Layer:

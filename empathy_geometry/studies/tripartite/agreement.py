@@ -30,7 +30,8 @@ def agreement(setup: Setup) -> Section:
     x = rows_of(acts, setup.at)
     labels, groups, texts = acts.labels, acts.groups, None if acts.texts is None else acts.texts.responses
     by_kind: dict[str, Evaluation] = {
-        k: cross_validate(Probe(k), x, labels, groups=groups, texts=texts, seed=setup.seed) for k in PROBE_KINDS
+        k: cross_validate(Probe(k), x, labels, groups=groups, texts=texts, token_ids=acts.token_ids, seed=setup.seed)
+        for k in PROBE_KINDS
     }
     by_seed = {
         f"seed {setup.seed + i}": cross_validate(setup.probe, x, labels, groups=groups, seed=setup.seed + i)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from empathy_geometry.activations.pooled import Activations
-from empathy_geometry.evaluation.baselines import baseline_scores
+from empathy_geometry.evaluation.baselines import CHOSEN
+from empathy_geometry.evaluation.carried_over import carried_over_rows
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.erasers import leace
 from empathy_geometry.evaluation.metrics import auroc
@@ -18,7 +19,6 @@ from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, rows_of, smallest
 from empathy_geometry.studies.verdicts import NOT_READ, SURVIVAL, not_read, survival
-from empathy_geometry.texts.splits import Fold
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ErasedElsewhere:
         before: AUROC of each pair, as it is.
         after: AUROC of each pair in the erased rows.
         transferred: AUROC of the concept's own probe on each pair, whatever its direction.
-        words: The same of a bag of words.
+        words: The same of the text-only baseline that does best on the other texts.
     """
 
     concept: Estimate
@@ -88,7 +88,7 @@ def _section(setup: Setup, other: Activations, name: str, poles: tuple[str, str]
             "-",
             f"AUROC of a {name} probe ({furthest})",
             found.transferred[furthest],
-            f"tfidf, transferred alike, {found.words[furthest]}" if found.words else "-",
+            f"words, transferred alike, {found.words[furthest]}" if found.words else "-",
             "0.5",
             not_read(list(found.transferred.values())),
             NOT_READ,
@@ -126,10 +126,8 @@ def erase_elsewhere(setup: Setup, other: Activations, positive: np.ndarray) -> E
         before[key], after[key] = first.auroc, second.auroc
         transferred[key] = auroc(reader.decision_function(rows), of, groups=pair.groups)
         if pair.texts is not None and other.texts is not None:
-            texts = [*other.texts.responses, *pair.texts.responses]
-            fold = Fold(np.arange(len(y)), np.arange(len(y), len(texts)))
-            told = baseline_scores(texts, np.concatenate([y, of.astype(int)]), folds=[fold], which=["tfidf"])
-            words[key] = auroc(told["tfidf"][len(y) :], of, groups=pair.groups)
+            told = carried_over_rows(other, positive, pair)
+            words[key] = auroc(told.scores[CHOSEN], of, groups=pair.groups)
     return ErasedElsewhere(
         _read(x, y, other.groups, setup).auroc, control, surviving, before, after, transferred, words
     )

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from empathy_geometry.evaluation.baselines import baseline_scores
+from empathy_geometry.evaluation.baselines import CHOSEN
+from empathy_geometry.evaluation.carried_over import carried_over_rows
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.erasing import Erasure, erasure
 from empathy_geometry.evaluation.metrics import auroc
@@ -12,7 +13,7 @@ from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, best_baseline, evaluation_numbers, rows_of
 from empathy_geometry.studies.verdicts import NOT_READ, SURVIVAL, not_read, survival
-from empathy_geometry.texts.splits import Fold
+from empathy_geometry.texts.token_ids import TokenIds
 
 EMOTIONS = ("joy", "sadness", "anger", "fear")
 
@@ -40,9 +41,11 @@ def emotion(setup: Setup) -> Section:
     else:
         cells.append((sets.valence_stripped, (sets.valence_stripped.classes[0],), False, False))
     rows, empathic, emotional, groups, texts = [], [], [], [], []
+    tokens: list[TokenIds] = []
     for chosen, labels, has_empathy, has_emotion in cells:
         acts = setup.source.activations(chosen, setup.position).where(label=labels)
         rows.append(rows_of(acts, setup.at))
+        tokens += [] if acts.token_ids is None else [acts.token_ids]
         empathic += [has_empathy] * len(acts)
         emotional += [has_emotion] * len(acts)
         part = chosen.where(label=labels)
@@ -51,7 +54,8 @@ def emotion(setup: Setup) -> Section:
     x, e, m, g = np.concatenate(rows), np.array(empathic), np.array(emotional), np.array(groups)
     found = erasure(x, e, m, groups=g, seed=setup.seed)
     reverse = erasure(x, m, e, groups=g, seed=setup.seed)
-    words = cross_validate(Probe("lda"), x, e.astype(int), groups=g, texts=texts, seed=setup.seed)
+    told = TokenIds.joined(tokens) if len(tokens) == len(rows) else None
+    words = cross_validate(Probe("lda"), x, e.astype(int), groups=g, texts=texts, token_ids=told, seed=setup.seed)
     note = DESIGN.format(plain) + ("; " + "; ".join(found.notes) if found.notes else "")
     control = (
         f"positive control: emotion erased {found.concept_without_concept}, in fresh scenarios {found.fresh_control}"
@@ -120,14 +124,11 @@ def _transfer(setup: Setup) -> Finding:
     fitted = Probe("lda").fit(rows_of(statements, setup.at), (statements.labels != "calm").astype(int))
     affective = responses.labels == "affective"
     area = auroc(fitted.decision_function(rows_of(responses, setup.at)), affective, groups=responses.groups)
-    texts = [*setup.empathy.emotion.responses, *responses.texts.responses] if responses.texts is not None else []
     baseline = "-"
-    if texts:
-        n = len(statements)
-        y = np.concatenate([(statements.labels != "calm"), affective]).astype(int)
-        fold = Fold(np.arange(n), np.arange(n, len(y)))
-        scores = baseline_scores(texts, y, folds=[fold], which=["tfidf"])["tfidf"][n:]
-        baseline = f"tfidf, transferred alike, {auroc(scores, affective, groups=responses.groups)}"
+    if responses.texts is not None:
+        told = carried_over_rows(statements, statements.labels != "calm", responses)
+        reached = auroc(told.scores[CHOSEN], affective, groups=responses.groups)
+        baseline = f"{told.chosen}, transferred alike, {reached}"
     return Finding(
         "emotion probe on empathy",
         "what tells affective from cognitive is not what tells emotion from calm",

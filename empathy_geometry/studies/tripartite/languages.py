@@ -8,6 +8,7 @@ from empathy_geometry.evaluation.baselines import baseline_scores
 from empathy_geometry.evaluation.fold_scores import decision_values, standardise
 from empathy_geometry.evaluation.metrics import macro_auroc
 from empathy_geometry.evaluation.ranking import one_vs_rest
+from empathy_geometry.evaluation.text_features import BaselineName
 from empathy_geometry.foundation._types import FloatArray, IntArray
 from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.geometry.probes import Probe
@@ -16,8 +17,10 @@ from empathy_geometry.studies.tripartite.section import Section
 from empathy_geometry.studies.tripartite.setup import Setup, rows_of
 from empathy_geometry.studies.verdicts import ends
 from empathy_geometry.texts.splits import Fold, grouped_folds
+from empathy_geometry.texts.token_ids import TokenIds
 
 _RESAMPLES = 500
+_COUNTED: tuple[BaselineName, ...] = ("tfidf", "words_and_marks", "characters", "model_tokens")
 
 RULE = (
     "supported: the mean AUROC between languages lies above the larger of 1/2 and the best text-only baseline "
@@ -37,7 +40,7 @@ def languages(setup: Setup) -> Section:
     folds = grouped_folds(codes, groups=first.groups, seed=setup.seed)
     rows = [rows_of(a, setup.at) for a in acts]
     probed = _transferred(rows, codes, folds, setup.probe)
-    readers: dict[str, dict[tuple[int, int], FloatArray]] = {"tfidf": _words(acts, codes, folds)}
+    readers: dict[str, dict[tuple[int, int], FloatArray]] = _words(acts, codes, folds)
     if all(a.token_embeddings is not None for a in acts):
         embedded = [a.token_embeddings.double().numpy() for a in acts]  # type: ignore[union-attr]
         readers["token_embeddings"] = _transferred(embedded, codes, folds, setup.probe)
@@ -84,18 +87,30 @@ def _transferred(
     return found
 
 
-def _words(acts: list[Activations], codes: IntArray, folds: tuple[Fold, ...]) -> dict[tuple[int, int], FloatArray]:
-    """The same of a bag of words."""
+def _words(
+    acts: list[Activations], codes: IntArray, folds: tuple[Fold, ...]
+) -> dict[str, dict[tuple[int, int], FloatArray]]:
+    """The same of each text-only baseline that counts."""
     n = len(codes)
-    found = {}
+    tokens = [a.token_ids for a in acts]
+    known = [t for t in tokens if t is not None]
+    which = [name for name in _COUNTED if name != "model_tokens" or len(known) == len(acts)]
+    found: dict[str, dict[tuple[int, int], FloatArray]] = {name: {} for name in which}
     for i, source in enumerate(acts):
         for j, target in enumerate(acts):
             assert source.texts is not None
             assert target.texts is not None
             texts = [*source.texts.responses, *target.texts.responses]
             across = [Fold(fold.train, n + fold.test) for fold in folds]
-            scores = baseline_scores(texts, np.tile(codes, 2), folds=across, which=["tfidf"])["tfidf"]
-            found[i, j] = scores[n:]
+            scores = baseline_scores(
+                texts,
+                np.tile(codes, 2),
+                folds=across,
+                token_ids=TokenIds.joined([known[i], known[j]]) if "model_tokens" in which else None,
+                which=which,
+            )
+            for name in which:
+                found[name][i, j] = scores[name][n:]
     return found
 
 

@@ -1,5 +1,7 @@
 """Where in the response can the class be read? Quarters of its tokens, each beside the words up to its end."""
 
+from collections.abc import Sequence
+
 from empathy_geometry.evaluation.cross_validation import Evaluation, cross_validate
 from empathy_geometry.evaluation.nulls import holm
 from empathy_geometry.evaluation.permutation import permutation_test
@@ -23,7 +25,15 @@ def quartiles(setup: Setup) -> Section:
         x = acts.layer(setup.at, pos=quarter).double().numpy()
         words = [words_until(said, quarter) for said in acts.texts.responses]
         evaluations.append(
-            cross_validate(setup.probe, x, acts.labels, texts=words, groups=acts.groups, seed=setup.seed)
+            cross_validate(
+                setup.probe,
+                x,
+                acts.labels,
+                texts=words,
+                token_ids=None if acts.token_ids is None else [tokens_until(ids, quarter) for ids in acts.token_ids],
+                groups=acts.groups,
+                seed=setup.seed,
+            )
         )
         tests.append(
             permutation_test(
@@ -58,6 +68,20 @@ def quartiles(setup: Setup) -> Section:
         "pvalues": corrected,
     }
     return Section("quartiles", f"Quarters of the {text}", tuple(lines), numbers)
+
+
+def tokens_until(ids: Sequence[int], quarter: int) -> Sequence[int]:
+    """The tokens of a response up to the end of a quarter, as "response_quartiles" cuts it.
+
+    Where the response is the whole text its first token is in no quarter; the later of both ends is taken,
+    so that the baseline sees at least what the model has read.
+
+    Example:
+        >>> [len(tokens_until(range(6), quarter)) for quarter in range(4)]
+        [2, 3, 5, 6]
+    """
+    n, share = len(ids), (quarter + 1) / 4
+    return ids[: max(round(share * n), 1 + round(share * (n - 1)))]
 
 
 def words_until(text: str, quarter: int) -> str:

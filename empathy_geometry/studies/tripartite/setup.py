@@ -146,7 +146,8 @@ def best_baseline(e: Evaluation) -> str:
     """The best text-only baseline and the excess over all of them, in words."""
     if e.best_baseline is None:
         return "no texts"
-    return f"{e.best_baseline} {e.baselines[e.best_baseline]}; excess {e.excess}"
+    missing = "" if "model_tokens" in e.baselines else "; the baseline model_tokens is missing"
+    return f"{e.best_baseline} {e.baselines[e.best_baseline]}; excess {e.excess}{missing}"
 
 
 def evaluation_numbers(e: Evaluation) -> dict[str, Any]:
