@@ -371,6 +371,8 @@ def test_one_failing_model_does_not_end_the_others(measured, folder, capsys):
         (["tripartite", "--concept", "nothing"], "invalid choice"),
         (["tripartite", "--concept", "humor", "--classes", "humorous", "sad"], "has no 'sad'; it has ['humorous',"),
         (["bandwidth", "--concept", "emotion", "--classes", "joy", "sad"], "has no 'sad'; it has ['anger', 'calm',"),
+        (["human-truth"], "--rated"),
+        (["human-truth", "--rated", "nowhere"], "get it from https"),
         (["compare"], "say what to compare"),
         (["compare", "--input", "nowhere"], "there is no nowhere"),
         (["report", "--input", "nowhere"], "there is no nowhere"),
@@ -403,14 +405,14 @@ def test_texts_that_cannot_be_measured_are_named_before_a_model_is_loaded(tmp_pa
     assert "is no class of three" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["bandwidth", "tripartite", "compare", "report"])
+@pytest.mark.parametrize("command", ["bandwidth", "tripartite", "human-truth", "compare", "report"])
 def test_help_has_examples_layout_and_exit_codes(command, capsys):
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"python -m empathy_geometry {command}" in text
     assert "exit codes" in text
     assert "--output" in text
-    if command != "report":
+    if command not in ("report", "human-truth"):
         assert '"id": scenario' in text
 
 

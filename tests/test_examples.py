@@ -26,6 +26,7 @@ QUICK = {
     "watch_tokens": ["--scenarios", "16"],
     "from_your_cache": ["--scenarios", "12"],
     "transfer_between_contexts": ["--scenarios", "8"],
+    "human_truth": ["--scenarios", "10"],
 }
 
 # Studies of minutes have tests of their own (tests/test_bandwidth.py, tests/test_tripartite.py).

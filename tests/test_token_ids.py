@@ -56,8 +56,8 @@ def test_they_follow_rows_files_and_joining(acts, responses, tmp_path):
 
 
 def test_a_store_keeps_them_and_an_older_one_says_none(model, responses, tmp_path):
-    options = {"position": "mean", "progress": False, "shard_size": 3}
-    store = eg.extract_activations(model, TEXTS, store=tmp_path / "store", **options)
+    design = eg.activations.StoreDesign(tmp_path / "store", "float32", 3)
+    store = eg.extract_activations(model, TEXTS, store=design, position="mean", progress=False)
     assert len(list((tmp_path / "store").glob("shard-*"))) > 1
     assert store.token_ids.rows() == responses
     assert store.activations([1]).token_ids.rows() == responses

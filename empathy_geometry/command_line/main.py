@@ -21,6 +21,10 @@ def _command(name: str) -> Callable[[argparse.Namespace, Console], int]:
         from empathy_geometry.command_line.tripartite_command import run_tripartite
 
         return run_tripartite
+    if name == "human-truth":
+        from empathy_geometry.command_line.human_truth_command import run_human_truth
+
+        return run_human_truth
     if name == "compare":
         from empathy_geometry.command_line.compare_command import run_compare
 
@@ -46,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else BAD_INPUT
     if getattr(arguments, "output", None) is None and arguments.command != "report":
         # A dry run must not lie among measurements.
-        arguments.output = "PLANTED_results" if arguments.planted else "results"
+        arguments.output = "PLANTED_results" if getattr(arguments, "planted", False) else "results"
     console = Console(quiet=arguments.quiet)
     try:
         return _command(arguments.command)(arguments, console)

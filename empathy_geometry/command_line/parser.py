@@ -25,6 +25,7 @@ examples:
   python -m empathy_geometry tripartite --texts my.jsonl --output out
   python -m empathy_geometry compare --models ./base ./base-instruct --random-weights --output pair
   python -m empathy_geometry compare --input results/a results/b
+  python -m empathy_geometry human-truth --rated Empathy-Mental-Health
   python -m empathy_geometry report --input results
   python -m empathy_geometry bandwidth --planted --output dry     a dry run on data with a known truth
 """
@@ -49,6 +50,13 @@ baseline, null and interval, with a verdict for each claim. --texts takes the re
 
 Texts of any other two or more classes get every test that is not about empathy, and a list of those that were left out;
 their results are called concept_study.json and concept_study.md.
+"""
+
+_HUMAN_TRUTH = """\
+Do directions from the packaged replies follow what people rated? They are frozen (a hash is printed) before they meet
+the ratings. Beside each stand words carried over from the same replies, and as a ceiling a probe and words trained on
+ratings of other persons; and how many labelled texts the direction is worth. The rated sets are not in this package:
+you download one and name its folder. A run that was interrupted goes on when it is called again.
 """
 
 _COMPARE = """\
@@ -80,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _bandwidth(commands)
     _tripartite(commands)
+    _human_truth(commands)
     _compare(commands)
     _report(commands)
     return parser
@@ -124,11 +133,12 @@ def _add(
     description: str,
     examples: str,
 ) -> argparse.ArgumentParser:
+    layout = "" if name in ("report", "human-truth") else _TEXTS_LAYOUT
     return commands.add_parser(
         name,
         help=summary,
         description=description,
-        epilog=f"examples:\n{_as_called(examples)}\n{_TEXTS_LAYOUT if name != 'report' else ''}\n{EXPLAINED}",
+        epilog=f"examples:\n{_as_called(examples)}\n{layout}\n{EXPLAINED}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
@@ -171,6 +181,40 @@ def _tripartite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _run(p)
     p.add_argument("--no-causal", action="store_true", help="leave out the causal section, by far the longest")
     p.add_argument("--no-random-weights", action="store_true", help="leave out the random-weights control")
+
+
+def _human_truth(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    examples = """\
+  git clone https://github.com/behavioral-data/Empathy-Mental-Health
+  python -m empathy_geometry human-truth --rated Empathy-Mental-Health --output results
+  python -m empathy_geometry human-truth --rated Empathy-Mental-Health --moves explorations=question --layer 15
+  python -m empathy_geometry human-truth --rated empathic_reactions --set empathic_reactions --moves empathy=warmth
+"""
+    p = _add(commands, "human-truth", "frozen directions against people's ratings", _HUMAN_TRUTH, examples)
+    _models(p, random_weights=False)
+    texts = p.add_argument_group("rated texts")
+    texts.add_argument("--rated", metavar="DIR", required=True, help="the folder into which you put the public set")
+    texts.add_argument(
+        "--set", choices=("epitome", "empathic_reactions"), default="epitome", help="which set (default: %(default)s)"
+    )
+    texts.add_argument("--any-version", action="store_true", help="also read files that are not those that we know")
+    texts.add_argument(
+        "--moves",
+        nargs="+",
+        metavar="TARGET=MOVE+2*MOVE",
+        help="which packaged moves stand for which rated target (default: EPITOME's three mechanisms)",
+    )
+    group = p.add_argument_group("run")
+    group.add_argument("--layer", type=int, metavar="N", help="the stream after block N (default: 0.63 of the depth)")
+    group.add_argument(
+        "--no-in-domain", action="store_true", help="train nothing on the ratings: no ceiling, and minutes less"
+    )
+    group.add_argument("--output", metavar="DIR", help="where results go, a folder for each model (default: results)")
+    group.add_argument("--seed", type=int, default=0, help="of every random choice (default: 0)")
+    group.add_argument(
+        "--restart", action="store_true", help="throw away what an earlier run wrote in --output, and nothing else"
+    )
+    group.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 
 def _compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
