@@ -13,6 +13,7 @@ import os
 import platform
 import time
 import warnings
+from collections.abc import Sequence
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -27,6 +28,7 @@ from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d
 from empathy_geometry.evaluation.permutation import permutation_test
 from empathy_geometry.geometry.probes import Probe
 
+KINDS = ("logistic", "ridge", "lda", "mean_difference")
 DESIGNS = ("paired", "paired x3", "constant x1", "constant x3", "unbalanced x3")
 
 
@@ -46,15 +48,15 @@ def clustered_noise(rng: np.random.Generator, groups: np.ndarray, share: float, 
     return np.sqrt(share) * group + np.sqrt(1 - share) * rng.normal(size=(len(groups), d))
 
 
-def null(seeds: int) -> None:
-    print(f"\nMean AUROC on noise, layer chosen among 30 in nested folds, 40 pairs, d = 128, {seeds} seeds")
+def null(seeds: int, d: int = 128, kinds: Sequence[str] = KINDS) -> None:
+    print(f"\nMean AUROC on noise, layer chosen among 30 in nested folds, 40 pairs, d = {d}, {seeds} seeds")
     print(f"{'probe':<16} {'mean':>7} {'sd':>7}   best of 30 without nesting")
-    for kind in ("logistic", "ridge", "lda", "mean_difference"):
+    for kind in kinds:
         nested, best = [], []
         for seed in range(seeds):
             rng = np.random.default_rng(seed)
             y, groups = design("paired", 40)
-            X = rng.normal(size=(80, 30, 128))
+            X = rng.normal(size=(80, 30, d))
             nested.append(float(cross_validate(Probe(kind), X, y, groups=groups, seed=seed).auroc))
             best.append(
                 permutation_test(
@@ -64,11 +66,18 @@ def null(seeds: int) -> None:
         print(f"{kind:<16} {np.mean(nested):7.3f} {np.std(nested):7.3f}   {np.mean(best):.3f}", flush=True)
 
 
-def pvalues(replicates: int, m: int = 199) -> None:
-    print(f"\nPermutation p-values on noise: Kolmogorov-Smirnov against uniform, {replicates} data sets, m = {m}")
+def pvalues(replicates: int, m: int = 199, d: int = 40, kinds: Sequence[str] = ("ridge", "logistic")) -> None:
+    print(
+        f"\nPermutation p-values on noise: Kolmogorov-Smirnov against uniform, {replicates} data sets, m = {m}, d = {d}"
+    )
     print(f"{'design':<34} {'probe':<16} {'KS p':>7} {'P(p <= 0.05)':>13}   scheme")
     triplets = (np.tile([0, 1, 2], 20), np.repeat(np.arange(20), 3))
     constant_three = (np.repeat(np.arange(24) % 3, 2), np.repeat(np.arange(24), 2))
+    mixed = (
+        np.r_[np.tile([1, 0], 10), np.tile([1, 1, 0, 0], 8)],
+        np.r_[np.repeat(np.arange(10), 2), np.repeat(np.arange(10, 18), 4)],
+    )
+    sizes = (np.arange(24) % 2, np.r_[np.full(12, 1), np.full(12, 3)])
     cases = {
         "paired, 20 groups": (*design("paired", 20), 1),
         "paired x3, 15 groups": (*design("paired x3", 15), 1),
@@ -76,15 +85,18 @@ def pvalues(replicates: int, m: int = 199) -> None:
         "unbalanced x3, 20 groups": (*design("unbalanced x3", 20), 1),
         "three classes, 20 triplets": (*triplets, 1),
         "three classes, constant, 24 groups": (*constant_three, 1),
+        "mixed sizes, 10 pairs and 8 fours": (*mixed, 1),
+        "mixed sizes, constant, 1 and 3 rows": (np.repeat(*sizes), np.repeat(np.arange(24), sizes[1]), 1),
+        "rare class, 4 of 44 rows": (np.r_[np.ones(4, dtype=int), np.zeros(40, dtype=int)], np.arange(44), 1),
         "paired, 20 groups, max-T 5 layers": (*design("paired", 20), 5),
         "constant x2, 24 groups, max-T 5": (*design("constant x2", 24), 5),
     }
     for name, (y, groups, layers) in cases.items():
-        for kind in ("ridge", "logistic"):
+        for kind in kinds:
             reported, smoothed = [], []
             for seed in range(replicates):
                 rng = np.random.default_rng(seed)
-                X = clustered_noise(rng, groups, 0.5, 40 * layers).reshape(len(y), layers, 40)
+                X = clustered_noise(rng, groups, 0.5, d * layers).reshape(len(y), layers, d)
                 test = permutation_test(Probe(kind), X, y, groups=groups, n_permutations=m, seed=seed, progress=False)
                 above = (test.null_distribution > test.statistic + 1e-9).sum()
                 equal = (np.abs(test.null_distribution - test.statistic) <= 1e-9).sum()
@@ -178,6 +190,9 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--simulations", type=int, default=2000)
     parser.add_argument("--held-out-simulations", type=int, default=300)
+    parser.add_argument("--permutations", type=int, default=199)
+    parser.add_argument("--d", type=int, help="features of null and pvalues; 128 and 40 by default")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="probes of null and pvalues")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(
@@ -186,8 +201,10 @@ def main() -> None:
     )
     warnings.simplefilter("error")
     parts = {
-        "null": lambda: null(arguments.seeds),
-        "pvalues": lambda: pvalues(arguments.replicates),
+        "null": lambda: null(arguments.seeds, arguments.d or 128, arguments.kinds or KINDS),
+        "pvalues": lambda: pvalues(
+            arguments.replicates, arguments.permutations, arguments.d or 40, arguments.kinds or ("ridge", "logistic")
+        ),
         "intervals": lambda: intervals(arguments.simulations),
         "held_out": lambda: held_out(arguments.held_out_simulations),
     }

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from empathy_geometry.evaluation.metrics import accuracy as accuracy
     from empathy_geometry.evaluation.metrics import auroc as auroc
     from empathy_geometry.evaluation.metrics import auroc_excess as auroc_excess
+    from empathy_geometry.evaluation.metrics import balanced_accuracy as balanced_accuracy
     from empathy_geometry.evaluation.metrics import d_prime as d_prime
     from empathy_geometry.evaluation.metrics import forced_choice as forced_choice
     from empathy_geometry.evaluation.metrics import macro_auroc as macro_auroc

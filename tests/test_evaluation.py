@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from planted import constant_groups, pairs, triplets
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_permutation import Foreign
@@ -14,7 +15,7 @@ from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.evaluation.baselines import CHOSEN, text_baselines
 from empathy_geometry.evaluation.cross_validation import cross_validate
 from empathy_geometry.evaluation.fold_scores import standardise
-from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, d_prime, forced_choice
+from empathy_geometry.evaluation.metrics import accuracy, auroc, auroc_excess, balanced_accuracy, d_prime, forced_choice
 from empathy_geometry.evaluation.text_features import BASELINES
 from empathy_geometry.geometry.probes import Probe
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -224,3 +225,30 @@ def test_every_interval_counts_the_shared_training_rows():
         found.scores, {name: b.scores for name, b in words.items()}, y, **options, baseline_inflation=theirs
     )
     assert found.excesses == excesses
+
+
+def test_accuracy_stands_beside_what_the_largest_class_alone_would_have():
+    """Noise with one positive in five: accuracy is high, balanced accuracy is not."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(120) % 5 == 0).astype(int)
+    found = cross_validate(Probe("logistic", C=100.0), rng.normal(size=(120, 20)), y, groups=np.arange(120))
+    assert found.majority_share == 0.8
+    assert float(found.accuracy) > 0.6
+    assert found.balanced_accuracy.low < 0.5 < found.balanced_accuracy.high
+    assert float(found.balanced_accuracy) == pytest.approx(balanced_accuracy_score(found.labels, found.predicted))
+    assert "accuracy of the largest class alone" in str(found)
+    assert "balanced accuracy" in found.estimates()
+
+
+def test_balanced_accuracy_covers_where_classes_differ_in_size():
+    hits = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        y, groups = (np.arange(60) % 4 == 0).astype(int), np.repeat(np.arange(30), 2)
+        right = rng.normal(size=60) * np.sqrt(0.6) + (np.sqrt(0.4) * rng.normal(size=30))[groups] < norm.ppf(0.7)
+        found = balanced_accuracy(np.where(right, y, 1 - y), y, groups=groups)
+        hits += found.low <= 0.7 <= found.high
+    assert 0.92 <= hits / 300 <= 0.99
+    same = np.tile([0, 1], 30)
+    guess = np.where(rng.uniform(size=60) < 0.7, same, 1 - same)
+    assert balanced_accuracy(guess, same, groups=groups).low == pytest.approx(accuracy(guess, same, groups=groups).low)

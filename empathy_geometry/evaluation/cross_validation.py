@@ -17,6 +17,7 @@ from empathy_geometry.evaluation.metrics import (
     accuracy,
     auroc,
     auroc_excess,
+    balanced_accuracy,
     d_prime,
     excess_over_best,
     forced_choice,
@@ -99,12 +100,29 @@ class Evaluation(Result):
     notes: tuple[str, ...] = field(default=())
     seed: int = 0
 
+    @property
+    def balanced_accuracy(self) -> Estimate:
+        """Mean over classes of the share that is predicted right; 1/n_classes for who always says one class."""
+        return balanced_accuracy(
+            self.predicted,
+            self.labels,
+            groups=self.groups if self.groups_given else None,
+            level=self.accuracy.level,
+            inflation=self.variance_inflation,
+        )
+
+    @property
+    def majority_share(self) -> float:
+        """Share of the largest class: the accuracy of who always says that class."""
+        return float(np.unique(self.labels, return_counts=True)[1].max() / len(self.labels))
+
     def estimates(self) -> dict[str, Estimate]:
         """Every estimate by the name it is printed under."""
         shown: dict[str, Estimate | None] = {
             "AUROC": self.auroc,
             "d'": self.d_prime,
             "accuracy": self.accuracy,
+            "balanced accuracy": self.balanced_accuracy,
             "forced choice": self.forced_choice,
             **{f"baseline {name}": e for name, e in self.baselines.items()},
             "excess over words": self.excess,
@@ -125,7 +143,9 @@ class Evaluation(Result):
             f"n = {len(self.labels)}, {groups}, {len(self.folds)} folds, {self.n_candidates} candidate(s); "
             f"layers chosen: {', '.join(map(str, self.chosen_layers))}"
         )
-        rows = [{"quantity": name, "estimate": e} for name, e in self.estimates().items()]
+        rows: list[dict[str, object]] = [{"quantity": name, "estimate": e} for name, e in self.estimates().items()]
+        after = next(i for i, row in enumerate(rows) if row["quantity"] == "accuracy")
+        rows.insert(after + 1, {"quantity": "accuracy of the largest class alone", "estimate": self.majority_share})
         return (Table.of(title, rows, notes=[f"note: {note}" for note in self.notes]),)
 
 

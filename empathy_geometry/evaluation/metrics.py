@@ -304,6 +304,56 @@ def accuracy(
     return Estimate(share, low, high, level, len(truth), n_groups, inflated_method("Wilson, clustered", inflation))
 
 
+def balanced_accuracy(
+    predicted: LabelsLike,
+    labels: LabelsLike,
+    *,
+    groups: LabelsLike | None = None,
+    level: float = 0.95,
+    inflation: float = 1.0,
+) -> Estimate:
+    """Mean over classes of the share of their rows that are predicted right: 1/n_classes for who always says one class.
+
+    The interval is Wilson's for clustered data, as that of `accuracy`, which this equals where classes are of one size.
+
+    Args:
+        predicted: Predicted class of each row, [n].
+        labels: True class of each row, [n].
+        groups: Scenario of each row, [n]; None treats each row as independent.
+        level: Coverage of the interval.
+        inflation: Factor on the variance, for out-of-fold scores; see `fold_dependence.variance_inflation`.
+
+    Source: Brodersen et al. (2010), ICPR.
+
+    Example:
+        >>> float(balanced_accuracy(["a", "a", "a", "a"], ["a", "a", "a", "b"]))
+        0.5
+    """
+    n = len(as_names(labels, "labels"))
+    truth, guess = shared_names({"labels": labels, "predicted": predicted}, (n, n))
+    right = guess == truth
+    group = as_groups(groups, len(truth))
+    n_groups, classes = int(group.max()) + 1, np.unique(truth)
+    shares = np.array([right[truth == c].mean() for c in classes])
+    value = float(shares.mean())
+    if value in (0.0, 1.0):
+        fewest = min(len(np.unique(group[truth == c])) for c in classes)
+        low, high = ceiling_interval(value, fewest, level)
+        return Estimate(value, low, high, level, n, n_groups, f"exact bound, {fewest} groups of the rarest class")
+    contributions = np.zeros(n_groups)
+    for c, share in zip(classes, shares, strict=True):
+        of_class = truth == c
+        holding = len(np.unique(group[of_class]))
+        if holding < 2:
+            return Estimate(value, None, None, level, n, n_groups, "no interval: a class has one group only")
+        part = np.bincount(group[of_class], right[of_class] - share, minlength=n_groups) / of_class.sum()
+        contributions += np.sqrt(inflation * holding / (holding - 1)) * part / len(classes)
+    if not contributions.any():
+        return Estimate(value, None, None, level, n, n_groups, "no interval: all groups alike")
+    low, high = wilson_interval(value, contributions, level)
+    return Estimate(value, low, high, level, n, n_groups, inflated_method("Wilson, clustered", inflation))
+
+
 def forced_choice(
     scores: ArrayLike, labels: LabelsLike, *, groups: LabelsLike, level: float = 0.95, inflation: float = 1.0
 ) -> Estimate:

@@ -175,10 +175,9 @@ def measure_factors(
 
 
 def _bits(sweep: SteeringSweep, threshold: float, seed: int) -> tuple[BandwidthInBits | None, str]:
-    """Bits with as many neighbours as the prompts allow, or why there are none (a null model may have none)."""
+    """Bits, or why there are none (a null model may have none)."""
     try:
-        neighbors = max(1, min(3, len(sweep.prompts) - 2))
-        return bandwidth_in_bits(sweep, threshold=threshold, n_neighbors=neighbors, seed=seed), ""
+        return bandwidth_in_bits(sweep, threshold=threshold, seed=seed), ""
     except ValueError as error:
         return None, str(error)
 
