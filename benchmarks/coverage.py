@@ -388,7 +388,7 @@ def write() -> None:
         "whose truth is planted; for what depends on a fitted probe (nested AUROC) the truth is the mean of the "
         "procedure over the same data sets. Each cell is one interval on one design; the standard error of a coverage "
         "of 0.95 stands beside. Misses are shown as they are: where a quantity covers less than it says, read its "
-        f"intervals as too short. {missing} of {len(cells())} cells are not measured yet.",
+        "intervals as too short." + (f" {missing} of {len(cells())} cells are not measured yet." if missing else ""),
         "",
         "![Coverage of every cell by quantity, with the range from 0.93 to 0.98 shaded](coverage.png)",
         "",
