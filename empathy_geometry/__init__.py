@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from empathy_geometry.audit.text_audit import audit_texts as audit_texts
     from empathy_geometry.causal.design import CausalDesign as CausalDesign
     from empathy_geometry.causal.effects import causal_effects as causal_effects
+    from empathy_geometry.engines.loading import load_engine as load_engine
     from empathy_geometry.evaluation.clusters import purity as purity
     from empathy_geometry.evaluation.cross_validation import Evaluation as Evaluation
     from empathy_geometry.evaluation.cross_validation import cross_validate as cross_validate

@@ -15,6 +15,7 @@ LAYERS = (
     "texts",
     "datasets",
     "models",
+    "engines",
     "activations",
     "geometry",
     "evaluation",

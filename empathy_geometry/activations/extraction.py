@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 
 from empathy_geometry.activations.batching import Work, shared_prefixes
+from empathy_geometry.activations.engine_run import EngineRun, check_engine_can, sharing_words
 from empathy_geometry.activations.extraction_run import ExtractionRun
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.activations.positions import Position, check_position, position_name
@@ -16,6 +17,7 @@ from empathy_geometry.activations.reading import ReadingDesign
 from empathy_geometry.activations.store import ActivationStore
 from empathy_geometry.activations.store_writer import StoreDesign
 from empathy_geometry.activations.token_table import TokenTable
+from empathy_geometry.engines.vllm_engine import VllmEngine
 from empathy_geometry.foundation._types import Layer, Layers
 from empathy_geometry.foundation._validation import as_layers, count_or_auto
 from empathy_geometry.foundation.settings import takes_settings
@@ -28,7 +30,7 @@ from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 @overload
 def extract_activations(
-    model: HookedModel,
+    model: HookedModel | VllmEngine,
     texts: LabeledTexts,
     *,
     layers: Literal["all"] | Layers = ...,
@@ -42,7 +44,7 @@ def extract_activations(
 ) -> Activations: ...
 @overload
 def extract_activations(
-    model: HookedModel,
+    model: HookedModel | VllmEngine,
     texts: LabeledTexts,
     *,
     layers: Literal["all"] | Layers = ...,
@@ -62,7 +64,7 @@ def extract_activations(
     },
 )
 def extract_activations(
-    model: HookedModel,
+    model: HookedModel | VllmEngine,
     texts: LabeledTexts,
     *,
     layers: Literal["all"] | Layers = "all",
@@ -81,7 +83,8 @@ def extract_activations(
     the same prompt run its tokens once and continue from its keys and values.
 
     Args:
-        model: HookedTransformer or TransformerBridge.
+        model: HookedTransformer, TransformerBridge, or an engine (`load_engine`). An engine reads "resid_post" only,
+            fills its passes itself, and shares beginnings through its own cache; see docs/scale.md.
         texts: What to read.
         layers: "all" (every block), an index, "embed", or several of them.
         position: "last", "mean", "response_mean", "response_quartiles", an int or a callable; see
@@ -113,33 +116,44 @@ def extract_activations(
     Example:
         >>> acts = extract_activations(model, texts, layers=[10, 20], position="mean")  # doctest: +SKIP
     """
-    check_model(model)
+    engine = model if isinstance(model, VllmEngine) else None
+    hooked: Any = model  # of an engine, only `cfg` and `tokenizer` are used
+    if engine is None:
+        check_model(hooked)
     if not isinstance(texts, LabeledTexts):
         raise TypeError(
             f"texts must be LabeledTexts, got {type(texts).__name__}; try LabeledTexts(texts, labels, groups)"
         )
     check_position(position)
-    wanted = _layers(model, layers)
-    names = hook_names(model, wanted, site)
+    wanted = _layers(hooked, layers)
+    names = [] if engine is not None else hook_names(hooked, wanted, site)
     batch_size = count_or_auto(batch_size, "batch_size")
     if share_prefixes not in (True, False, "auto"):
         raise ValueError(f"share_prefixes must be True, False or 'auto', got {share_prefixes!r}")
-    table = TokenTable.build(model, texts, position, reading)
-    groups, sharing = _groups(model, table, names, share_prefixes)
-    settings = {
+    if engine is not None:
+        check_engine_can(engine, wanted, site=site, batch_size=batch_size, share_prefixes=share_prefixes)
+    table = TokenTable.build(hooked, texts, position, reading)
+    if engine is None:
+        groups, sharing = _groups(hooked, table, names, share_prefixes)
+    else:
+        sharing = sharing_words(engine, share_prefixes)
+        groups = shared_prefixes(table, False if sharing == "off" else share_prefixes)
+    settings: dict[str, Any] = {
         "layers": list(wanted),
         "position": position_name(position),
         "outlier_tokens": reading.outlier_tokens,
         "site": site,
         "prepend_bos": reading.prepend_bos,
         "chat_template": reading.chat_template,
-        "date": written_day(model.tokenizer, reading.date) if reading.chat_template else None,
+        "date": written_day(hooked.tokenizer, reading.date) if reading.chat_template else None,
         "control_tokens": reading.control_tokens,
         "padding": "right",
         "share_prefixes": sharing,
     }
-    run = ExtractionRun(
-        model,
+    if engine is not None:
+        settings["engine"] = engine.settings
+    run = (ExtractionRun if engine is None else EngineRun)(
+        hooked,
         texts,
         table,
         groups,
@@ -148,7 +162,7 @@ def extract_activations(
         position,
         reading.outlier_tokens,
         batch_size,
-        tokens_per_batch(model),
+        tokens_per_batch(hooked) if engine is None else 0,
         settings,
         progress,
     )

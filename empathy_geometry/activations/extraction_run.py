@@ -63,6 +63,9 @@ class Processes:
             torch.distributed.barrier()
 
 
+ONE_PROCESS = Processes()
+
+
 @dataclass(frozen=True, eq=False)
 class ExtractionRun:
     """Everything that decides what is computed, checked and ready to run.
@@ -117,7 +120,7 @@ class ExtractionRun:
         """Run what the store lacks; with several processes, this one's part, then wait for the others."""
         shards = self._shards(shard_size)
         writer = StoreWriter(folder, self._manifest(dtype, shards), self.texts)
-        processes = Processes.current(model_device(self.model))
+        processes = self._processes()
 
         def run(extractor: Extractor, bar: Any) -> None:
             for number, shard in enumerate(shards):
@@ -134,6 +137,16 @@ class ExtractionRun:
         processes.wait()
         return ActivationStore.open(folder)
 
+    def _identity(self) -> dict[str, Any]:
+        return model_identity(self.model, edits=True)
+
+    def _processes(self) -> Processes:
+        return Processes.current(model_device(self.model))
+
+    def _record(self) -> dict[str, Any]:
+        """What an engine notes of itself besides."""
+        return {}
+
     def _shards(self, size: int | Literal["auto"]) -> list[list[Work]]:
         row_bytes = 4 * n_slots(self.position) * len(self.layers) * int(self.model.cfg.d_model)
         most = max(16, min(1024, _SHARD_BYTES // row_bytes))
@@ -142,7 +155,7 @@ class ExtractionRun:
     def _with_extractor(
         self,
         run: Callable[[Extractor, Any], None],
-        processes: Processes = Processes(),
+        processes: Processes = ONE_PROCESS,
     ) -> None:
         bar = tqdm(
             total=len(self.table.ids) // processes.n,
@@ -171,7 +184,7 @@ class ExtractionRun:
             )
 
     def _activations(self, values: Tensor, embeddings: Tensor, left_out: Tensor) -> Activations:
-        identity = model_identity(self.model, edits=True)
+        identity = self._identity()
         return Activations(
             values,
             self.layers,
@@ -191,6 +204,7 @@ class ExtractionRun:
                     **self.settings,
                     "batch_size": self.batch_size,
                     "tokens_per_batch": self.tokens,
+                    **self._record(),
                     "outlier_factor": OUTLIER_FACTOR,
                     "tokens_left_out": int(left_out.sum()),
                     "tokens_sha256": self.table.sha256,
@@ -200,7 +214,7 @@ class ExtractionRun:
         )
 
     def _manifest(self, dtype: str, shards: Iterable[list[Work]]) -> Manifest:
-        model = model_identity(self.model, edits=True)
+        model = self._identity()
         device = model.pop("device")
         versions = package_versions()
         identity = {
@@ -219,6 +233,7 @@ class ExtractionRun:
             "threads": torch.get_num_threads(),
             "batch_size": self.batch_size,
             "tokens_per_batch": self.tokens,
+            **self._record(),
         }
         return Manifest(identity, record, tuple(sum(len(work.rows) for work in shard) for shard in shards))
 

@@ -42,15 +42,21 @@ def load_embedded(dtype: torch.dtype, device_map: str | dict[str, Any] | None = 
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = cache_folder() / f"{EMBEDDED_NAME}-{GGUF_SHA256[:12]}"
-    if not (folder / "complete").exists():
-        _dequantise(find_gguf(), folder)
+    folder = embedded_folder()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     # Eager attention is what TransformerBridge hooks into; asking for it here keeps both paths identical.
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation="eager", device_map=device_map
     )
     return model, tokenizer
+
+
+def embedded_folder() -> Path:
+    """Where the embedded model lies in Hugging Face format, made by the first call; raises as `load_embedded`."""
+    folder = cache_folder() / f"{EMBEDDED_NAME}-{GGUF_SHA256[:12]}"
+    if not (folder / "complete").exists():
+        _dequantise(find_gguf(), folder)
+    return folder
 
 
 def find_gguf() -> Path:

@@ -105,6 +105,37 @@ def load_model(
     return model
 
 
+def lens_description(folder: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
+    """What TransformerLens says of a model without its weights, which an engine holds.
+
+    Args:
+        folder: Hugging Face format.
+        dtype: Of the model.
+
+    Returns:
+        TransformerLens's configuration, the tokenizer as `load_model` prepares it, and Hugging Face's configuration.
+
+    Raises:
+        FileNotFoundError: it is no model's folder.
+        ValueError: TransformerLens does not know the architecture, so that nothing could be compared with it.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise model_not_found(folder, error) from error
+    try:
+        with torch.device("meta"):
+            shell = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=dtype)
+        bridge = _bridge(folder, shell, tokenizer, torch.device("meta"), dtype, None)
+    except (ValueError, KeyError, NotImplementedError) as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0][:200]
+        raise ValueError(f"TransformerLens does not know the model in {folder} ({reason})") from error
+    return bridge.cfg, bridge.tokenizer, config
+
+
 def _in_memory(
     given: nn.Module, tokenizer: Any, device: str | torch.device, dtype: str | torch.dtype
 ) -> tuple[str, Any, Any, torch.device, torch.dtype]:

@@ -1,0 +1,1 @@
+"""Engines that run models too large for TransformerLens: vLLM."""
