@@ -62,11 +62,15 @@ if TYPE_CHECKING:
     from empathy_geometry.steering.sweep import steering_sweep as steering_sweep
     from empathy_geometry.steering.sweep_design import SweepDesign as SweepDesign
     from empathy_geometry.studies.bandwidth import measure_bandwidth as measure_bandwidth
+    from empathy_geometry.studies.bandwidth_design import BandwidthDesign as BandwidthDesign
+    from empathy_geometry.studies.bandwidth_design import ProfileDesign as ProfileDesign
     from empathy_geometry.studies.compare import compare as compare
     from empathy_geometry.studies.depth_profile import depth_profile as depth_profile
     from empathy_geometry.studies.layer_profile import layer_profile as layer_profile
     from empathy_geometry.studies.load_result import load_result as load_result
-    from empathy_geometry.studies.tripartite.concept_study import concept_study as concept_study
+    from empathy_geometry.studies.tripartite.design import ConceptDesign as ConceptDesign
+    from empathy_geometry.studies.tripartite.sets import ControlTexts as ControlTexts
+    from empathy_geometry.studies.tripartite.study import concept_study as concept_study
     from empathy_geometry.studies.tripartite.study import tripartite as tripartite
     from empathy_geometry.texts.labeled_texts import LabeledTexts as LabeledTexts
 else:

@@ -30,7 +30,8 @@ def main() -> None:
 
     # 2. Every test, each with its baseline, null and interval; what is in the folder already is not done again.
     folder = Path(arguments.output)
-    result = eg.tripartite(model, texts, causal=not arguments.no_causal, folder=folder / "run", seed=arguments.seed)
+    design = eg.ConceptDesign(without=["causal"] if arguments.no_causal else [])
+    result = eg.tripartite(model, texts, design=design, folder=folder / "run", seed=arguments.seed)
 
     # 3. A table to read, and files to keep.
     print(result)

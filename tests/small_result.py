@@ -31,8 +31,9 @@ def small_bandwidth() -> eg.results.Bandwidth:
         tiny_bridge("llama", n_ctx=1024),
         subset(eg.datasets.empathy_pairs(), 5),
         control=subset(eg.datasets.formality_pairs(), 3),
-        search=eg.SearchDesign(n_prompts=4, max_new_tokens=5, units="residual_norm"),
-        n_permutations=19,
+        design=eg.BandwidthDesign(
+            search=eg.SearchDesign(n_prompts=4, max_new_tokens=5, units="residual_norm"), n_permutations=19
+        ),
         progress=False,
     )
 

@@ -10,12 +10,8 @@ from tiny_models import tiny_bridge
 import empathy_geometry as eg
 from empathy_geometry.foundation.provenance import Provenance
 
-OPTIONS = {
-    "search": eg.SearchDesign(n_prompts=4, max_new_tokens=5, units="residual_norm"),
-    "n_permutations": 19,
-    "n_random": 1,
-    "progress": False,
-}
+SEARCH = eg.SearchDesign(n_prompts=4, max_new_tokens=5, units="residual_norm")
+OPTIONS = {"design": eg.BandwidthDesign(search=SEARCH, n_permutations=19), "progress": False}
 
 
 def subset(texts: eg.LabeledTexts, per_context: int) -> eg.LabeledTexts:
@@ -49,8 +45,8 @@ def test_bandwidth_is_the_product_of_its_factors(result):
 def test_steering_prompts_come_from_scenarios_that_the_direction_has_not_seen(result):
     texts = subset(eg.datasets.empathy_pairs(), 5)
     groups = {t.group for t in texts if t.text in result.concept.sweep.prompts}
-    assert len(groups) == OPTIONS["search"].n_prompts
-    assert result.concept.direction.quality.n_scenarios == 25 - OPTIONS["search"].n_prompts
+    assert len(groups) == SEARCH.n_prompts
+    assert result.concept.direction.quality.n_scenarios == 25 - SEARCH.n_prompts
     assert all(t.label == "neutral" for t in texts if t.text in result.concept.sweep.prompts)
 
 
@@ -88,7 +84,7 @@ def test_bad_input_is_named_before_anything_runs(model):
     with pytest.raises(ValueError, match="at least 12 scenarios"):
         eg.measure_bandwidth(model, subset(eg.datasets.empathy_pairs(), 2))
     with pytest.raises(ValueError, match="n_prompts must be from 2"):
-        eg.measure_bandwidth(model, pairs, search=eg.SearchDesign(n_prompts=20))
+        eg.measure_bandwidth(model, pairs, design=eg.BandwidthDesign(search=eg.SearchDesign(n_prompts=20)))
     with pytest.raises(TypeError, match="must be a TransformerLens model"):
         eg.measure_bandwidth(object(), pairs)
 
@@ -105,7 +101,8 @@ def test_the_interval_is_the_joint_one_and_bits_stand_beside_it(result):
 
 def test_kept_activations_give_the_same_result_again(model, result, tmp_path):
     texts = subset(eg.datasets.empathy_pairs(), 5)
-    options = OPTIONS | {"n_permutations": 9, "n_random": 0, "layer": 1, "layers": [1]}
+    design = eg.BandwidthDesign(search=SEARCH, n_permutations=9, n_random=0, layers=[1])
+    options = {"design": design, "layer": 1, "progress": False}
     first = eg.measure_bandwidth(model, texts, folder=tmp_path / "kept", **options)
     modified = {p: p.stat().st_mtime_ns for p in (tmp_path / "kept").rglob("*.safetensors")}
     again = eg.measure_bandwidth(model, texts, folder=tmp_path / "kept", **options)

@@ -280,8 +280,8 @@ def test_misspelt_and_mistyped_settings_are_named_when_they_are_made(settings, m
 def test_a_dictionary_is_no_design(planted, texts):
     with pytest.raises(TypeError, match="design must be a CausalDesign"):
         eg.causal_effects(planted[0], planted[1].directions["drives"], texts, design={"n_prompts": 0})
-    with pytest.raises(TypeError, match="causal_design must be a CausalDesign"):
-        eg.tripartite(tiny_bridge("llama", n_ctx=1024), causal_design={"n_promts": 3})
+    with pytest.raises(TypeError, match="causal must be a CausalDesign"):
+        eg.ConceptDesign(causal={"n_promts": 3})
 
 
 def test_bad_directions_are_named(planted, texts):

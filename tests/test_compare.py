@@ -206,10 +206,12 @@ def test_real_results_of_a_model_and_its_random_weights_compare_from_their_folde
             texts,
             control=control,
             layer=1,
-            layers=[1],
-            search=eg.SearchDesign(n_prompts=4, max_new_tokens=4, units="residual_norm"),
-            n_permutations=9,
-            n_random=0,
+            design=eg.BandwidthDesign(
+                layers=[1],
+                search=eg.SearchDesign(n_prompts=4, max_new_tokens=4, units="residual_norm"),
+                n_permutations=9,
+                n_random=0,
+            ),
             progress=False,
         )
         result.save(tmp_path / str(model.cfg.model_name))

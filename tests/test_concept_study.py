@@ -8,13 +8,17 @@ import pytest
 from tiny_models import tiny_bridge
 
 import empathy_geometry as eg
-from empathy_geometry.studies.tripartite import agreement, causal, study
-from empathy_geometry.studies.tripartite.left_out import ABOUT_EMPATHY
+from empathy_geometry.studies.tripartite import agreement, causal
+from empathy_geometry.studies.tripartite.left_out import ABOUT_EMPATHY, left_out
 from empathy_geometry.studies.tripartite.planted import planted_tripartite
+from empathy_geometry.studies.tripartite.sets import study_texts
 
 SMALL = {"n_scenarios": 24, "d_model": 24, "n_layers": 2, "n_permutations": 99, "progress": False}
 TWO, FOUR = ("warm", "plain"), ("warm", "plain", "curt", "odd")
-QUICK = {"n_permutations": 19, "causal": False, "progress": False}
+
+
+def quick(*sections, **given):
+    return {"design": eg.ConceptDesign(sections=sections, n_permutations=19, **given), "progress": False}
 
 
 @pytest.fixture(autouse=True)
@@ -105,10 +109,10 @@ def test_shuffled_classes_do_not(classes):
 
 def test_other_classes_run_and_resume_and_empathy_keeps_its_name(model, tmp_path):
     texts = own_texts(neutral=True)
-    everything = eg.concept_study(model, texts, sections=["length"], layer=0, **QUICK)
+    everything = eg.concept_study(model, texts, layer=0, **quick("length"))
     assert everything.classes == ("warm", "plain", "neutral")
     assert everything.finding("classification three-way").claim == "the three classes are told apart, beyond words"
-    two = {"classes": ["plain", "warm"], "sections": ["cosines"], "layer": 0, "folder": tmp_path / "run", **QUICK}
+    two = {"classes": ["plain", "warm"], "layer": 0, "folder": tmp_path / "run", **quick("cosines")}
     found = eg.concept_study(model, texts, **two)
     assert found.heading.startswith("Concept study of plain, warm in ")
     assert found.provenance.settings["classes"] == ["plain", "warm"]
@@ -116,21 +120,23 @@ def test_other_classes_run_and_resume_and_empathy_keeps_its_name(model, tmp_path
     assert found.section("cosines").numbers["pair"]["disattenuated"] is not None or "noise" in str(found)
     assert found.finding("independent directions").note == ""
     assert found.left_out == {}  # nobody asked for more
-    assert eg.tripartite(model, texts, **two).findings == found.findings
+    assert eg.concept_study(model, texts, **two).findings == found.findings
     with pytest.raises(ValueError, match=r"another run \(settings.classes"):
         eg.concept_study(model, texts, **two | {"classes": ["warm", "plain"]})
-    assert study.study_texts(eg.datasets.empathy_triplets(), {}, ["affective", "instrumental", "cognitive"]).empathy
-    some = study.study_texts(eg.datasets.empathy_triplets(), {}, ["affective", "cognitive"])
+    assert study_texts(eg.datasets.empathy_triplets(), classes=["affective", "instrumental", "cognitive"]).empathy
+    some = study_texts(eg.datasets.empathy_triplets(), classes=["affective", "cognitive"])
     assert some.empathy is None
     assert some.has_neutral
 
 
 def test_sections_that_these_texts_do_not_allow_say_why(model):
-    short = eg.concept_study(model, own_texts(words=2), layer=0, random_weights=False, **QUICK)
+    design = eg.ConceptDesign(without=["causal", "random_weights"], n_permutations=19)
+    short = eg.concept_study(model, own_texts(words=2), layer=0, design=design, progress=False)
+    assert "random_weights" not in [s.name for s in short.sections]
     assert short.left_out["quartiles"] == "100% of the texts have fewer than 4 words, too few for quarters"
     assert "quartiles" not in [s.name for s in short.sections]
     assert "Left out" in str(short)
-    formal = study.left_out(study.study_texts(eg.datasets.formality_pairs(), {}))
+    formal = left_out(study_texts(eg.datasets.formality_pairs()))
     assert formal["formality"] == "formality is what is studied"
 
 
@@ -148,9 +154,8 @@ def test_of_two_classes_one_direction_is_tested_and_of_four_each(model, monkeypa
                 model,
                 own_texts(classes, 20, neutral=True),
                 classes=classes,
-                sections=["causal"],
                 layer=0,
-                **QUICK | {"causal": True},
+                **quick("causal"),
             )
     assert asked[0] == ({"warm": ("warm", "plain")}, ("plain", "warm"))
     assert asked[1] == ({c: (c, "rest") for c in FOUR}, tuple(sorted(FOUR)))
@@ -160,15 +165,15 @@ def test_chance_is_the_share_of_the_largest_class():
     texts = own_texts()
     more = own_texts(("warm",), n=12)
     again = eg.LabeledTexts([f"{t} again" for t in more.texts], more.labels, more.groups)
-    found = eg.concept_study(tiny_bridge("llama", seed=3), texts + again, sections=["classification"], layer=0, **QUICK)
+    found = eg.concept_study(tiny_bridge("llama", seed=3), texts + again, layer=0, **quick("classification"))
     assert found.finding("accuracy two-way").null == "chance 0.667"
     assert "0.667, the share of the largest class" in found.finding("accuracy two-way").rule
 
 
-def test_the_study_of_any_concept_takes_what_that_of_empathy_takes_but_for_its_further_sets():
+def test_the_study_of_empathy_takes_what_that_of_any_concept_takes_but_for_the_classes():
     own, whole = (inspect.signature(study).parameters for study in (eg.concept_study, eg.tripartite))
-    assert set(whole) - set(own) == {"valence_stripped", "non_empathy", "emotion", "matched"}
-    shared = [name for name in own if name != "texts"]  # which only the study of empathy has packaged
+    assert set(own) - set(whole) == {"classes"}
+    shared = [name for name in whole if name != "texts"]  # which only the study of empathy has packaged
     assert {name: (own[name].kind, own[name].default) for name in shared} == {
         name: (whole[name].kind, whole[name].default) for name in shared
     }

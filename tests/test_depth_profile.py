@@ -12,7 +12,8 @@ from empathy_geometry.planted.transformer import LAYER, planted_model
 from empathy_geometry.studies.depth_profile import depth_profile
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-OPTIONS = {"search": eg.SearchDesign(n_prompts=3, max_new_tokens=4, units="residual_norm"), "progress": False}
+SEARCH = eg.SearchDesign(n_prompts=3, max_new_tokens=4, units="residual_norm")
+OPTIONS = {"design": eg.ProfileDesign(search=SEARCH), "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,8 @@ def test_files_hold_the_same_numbers(profile, tmp_path):
 
 
 def test_a_layer_is_as_the_bandwidth_study_measures_it(profile, texts):
-    alone = eg.measure_bandwidth(
-        tiny_bridge("llama", n_ctx=1024), texts, layer=0, layers=[0], n_permutations=9, n_random=0, **OPTIONS
-    )
+    design = eg.BandwidthDesign(layers=[0], search=SEARCH, n_permutations=9, n_random=0)
+    alone = eg.measure_bandwidth(tiny_bridge("llama", n_ctx=1024), texts, layer=0, design=design, progress=False)
     assert float(alone.bandwidth) == pytest.approx(float(profile.points[1].bandwidth))
     assert float(alone.evaluation.auroc) == pytest.approx(float(profile.points[1].auroc))
 
@@ -56,9 +56,7 @@ def test_a_planted_concept_is_read_from_where_it_was_written():
     profile = depth_profile(
         model,
         planted_texts(16),
-        positive="first",
-        negative="second",
-        search=eg.SearchDesign(n_prompts=3, max_new_tokens=8),
+        design=eg.ProfileDesign("first", "second", search=eg.SearchDesign(n_prompts=3, max_new_tokens=8)),
         progress=False,
     )
     assert str(profile).startswith("PLANTED")

@@ -36,9 +36,11 @@ def bandwidth(folder: Path) -> Any:
         tiny_bridge("llama", n_ctx=1024),
         first_scenarios(eg.datasets.humor_pairs(), 14),
         control=first_scenarios(eg.datasets.formality_pairs(), 12),
-        layers=[0, 1],
-        search=eg.SearchDesign(n_prompts=3, max_new_tokens=3, units="residual_norm"),
-        n_permutations=9,
+        design=eg.BandwidthDesign(
+            layers=[0, 1],
+            search=eg.SearchDesign(n_prompts=3, max_new_tokens=3, units="residual_norm"),
+            n_permutations=9,
+        ),
         folder=folder,
         progress=False,
     )
@@ -61,9 +63,9 @@ def tiny_tripartite(folder: Path) -> Any:
     return eg.tripartite(
         tiny_bridge("llama", n_ctx=1024),
         texts,
-        n_permutations=19,
-        sections=["classification", "emotion", "quartiles", "emergence", "random_weights"],
-        causal=False,
+        design=eg.ConceptDesign(
+            n_permutations=19, sections=["classification", "emotion", "quartiles", "emergence", "random_weights"]
+        ),
         folder=folder,
         progress=False,
     )
@@ -74,7 +76,7 @@ def depth(folder: Path) -> Any:
         tiny_bridge("llama", n_ctx=1024),
         first_scenarios(eg.datasets.humor_pairs(), 14),
         layers=[0, 1, 2],
-        search=eg.SearchDesign(n_prompts=3, max_new_tokens=3, units="residual_norm"),
+        design=eg.ProfileDesign(search=eg.SearchDesign(n_prompts=3, max_new_tokens=3, units="residual_norm")),
         folder=folder,
         progress=False,
     )

@@ -226,9 +226,11 @@ def test_bandwidth_takes_an_sae(monkeypatch):
     result = eg.measure_bandwidth(
         model,
         texts.where(group=kept),
-        layers=[0, 2],
-        search=eg.SearchDesign(n_prompts=2, max_new_tokens=4, units="residual_norm"),
-        n_permutations=9,
+        design=eg.BandwidthDesign(
+            layers=[0, 2],
+            search=eg.SearchDesign(n_prompts=2, max_new_tokens=4, units="residual_norm"),
+            n_permutations=9,
+        ),
         sae=sae,
         progress=False,
     )

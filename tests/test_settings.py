@@ -52,6 +52,10 @@ DESIGNS = (
     eg.SweepDesign,
     eg.ReadingDesign,
     eg.SaeDesign,
+    eg.BandwidthDesign,
+    eg.ProfileDesign,
+    eg.ConceptDesign,
+    eg.ControlTexts,
     eg.AgreementDesign,
 )
 
@@ -76,6 +80,9 @@ def test_every_design_is_frozen_names_typing_errors_and_goes_into_json(kind):
         (lambda: eg.SaeDesign(n_steps=0), "n_steps must be at least 1"),
         (lambda: eg.SaeDesign(k=1.5), "k must be a whole number"),
         (lambda: eg.SaeDesign(learning_rate=0.0), "learning_rate must be above 0"),
+        (lambda: eg.BandwidthDesign(search={"n_prompts": 3}), "search must be a SearchDesign"),
+        (lambda: eg.ProfileDesign(probe="logistic"), "probe must be a Probe or None"),
+        (lambda: eg.BandwidthDesign(n_random=-1), "n_random must be at least 0"),
         (lambda: eg.AgreementDesign(n_splits=1), "n_splits must be at least 2"),
     ],
 )

@@ -11,7 +11,8 @@ from empathy_geometry.causal.result import CausalEffect, CausalEffects, CausalVe
 from empathy_geometry.causal.specificity import specificity_matrix
 from empathy_geometry.foundation.json_codec import unpack
 from empathy_geometry.foundation.table import markdown_text
-from empathy_geometry.studies.tripartite import agreement, causal, planted, study
+from empathy_geometry.studies.tripartite import agreement, causal, planted
+from empathy_geometry.studies.tripartite import run as whole
 from empathy_geometry.studies.tripartite.planted import planted_tripartite
 from empathy_geometry.studies.tripartite.section import Section
 
@@ -39,8 +40,8 @@ def truth(tmp_path_factory):
 
         return once
 
-    sections = {name: fragile(name, run) for name, run in study.SECTIONS.items()}
-    patch.setattr(study, "SECTIONS", sections)
+    sections = {name: fragile(name, run) for name, run in whole.SECTIONS.items()}
+    patch.setattr(whole, "SECTIONS", sections)
     patch.setattr(agreement, "_SHUFFLES", 5)  # of twenty, for time
     for name in sections:
         with pytest.raises(KeyboardInterrupt, match=name):
@@ -96,7 +97,7 @@ def test_planted_nulls_come_out_null(truth):
 
 def test_every_section_resumes_after_a_failure_and_is_computed_once(truth):
     result, computed, folder = truth
-    assert computed == list(study.SECTIONS)
+    assert computed == list(whole.SECTIONS)
     assert [s.name for s in result.sections] == computed
     again = planted_tripartite(folder=folder, **SMALL)
     assert str(again) == str(result)
@@ -139,16 +140,18 @@ def model():
 @pytest.fixture(scope="module")
 def options():
     d = eg.datasets
-    return {
-        "valence_stripped": subset(d.valence_stripped_controls()),
-        "non_empathy": subset(d.non_empathy_controls()),
-        "emotion": subset(d.emotion_statements()),
-        "formality": subset(d.formality_pairs()),
-        "matched": subset(d.matched_triplets()),
-        "n_permutations": 19,
-        "causal": False,
-        "progress": False,
-    }
+    controls = eg.ControlTexts(
+        valence_stripped=subset(d.valence_stripped_controls()),
+        non_empathy=subset(d.non_empathy_controls()),
+        emotion=subset(d.emotion_statements()),
+        formality=subset(d.formality_pairs()),
+        matched=subset(d.matched_triplets()),
+    )
+    return {"controls": controls, "progress": False}
+
+
+def quick(*sections, **given):
+    return eg.ConceptDesign(sections=sections, n_permutations=19, **given)
 
 
 def test_texts_of_ones_own_run_unchanged_and_extraction_is_not_repeated(model, options, tmp_path):
@@ -160,7 +163,7 @@ def test_texts_of_ones_own_run_unchanged_and_extraction_is_not_repeated(model, o
     texts = eg.LabeledTexts.from_json(tmp_path / "mine.json")
     assert texts.classes == ("affective", "cognitive", "instrumental")  # no neutral responses in that layout
     sections = ["emotion", "quartiles", "cosines", "random_weights"]
-    result = eg.tripartite(model, texts, sections=sections, folder=tmp_path / "run", **options)
+    result = eg.tripartite(model, texts, design=quick(*sections), folder=tmp_path / "run", **options)
     assert [s.name for s in result.sections] == ["classification", *sections]
     assert result.provenance.kind == "measured"
     assert result.provenance.texts["triplets"] == texts.sha256
@@ -169,16 +172,18 @@ def test_texts_of_ones_own_run_unchanged_and_extraction_is_not_repeated(model, o
     assert json.loads((folder / "tripartite.json").read_text())["provenance"]["kind"] == "measured"
     # A later run with more sections reads the stores: none is written anew.
     stores = {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "activations").rglob("*") if p.is_file()}
-    longer = eg.tripartite(model, texts, sections=[*sections, "length"], folder=tmp_path / "run", **options)
+    longer = eg.tripartite(model, texts, design=quick(*sections, "length"), folder=tmp_path / "run", **options)
     assert set(result.verdicts) < set(longer.verdicts)
     assert {p: p.stat().st_mtime_ns for p in stores} == stores
     with pytest.raises(ValueError, match="another run"):
-        eg.tripartite(tiny_bridge("llama", n_ctx=1024, seed=4), texts, folder=tmp_path / "run", **options)
+        eg.tripartite(
+            tiny_bridge("llama", n_ctx=1024, seed=4), texts, design=quick(), folder=tmp_path / "run", **options
+        )
 
 
 def test_a_layer_may_be_given_and_an_untrained_model_holds_the_null(model, options):
     texts = subset(eg.datasets.empathy_triplets(), 16)
-    result = eg.tripartite(model, texts, layer=1, sections=["random_weights"], **options)
+    result = eg.tripartite(model, texts, layer=1, design=quick("random_weights"), **options)
     assert (result.layer, result.layer_choice) == (1, "given")
     assert result.finding("random weights").verdict != "not supported"
     # A model with random weights gains nothing over another one.
@@ -199,8 +204,8 @@ def test_causal_effects_enter_the_table_as_they_are(model, options, monkeypatch,
         "markers": {"affective": ([" sorry"], [" fine"])},
         "prompt_baselines": {"cognitive": "Say what they think."},
     }
-    arguments = options | {"causal": True, "causal_design": eg.CausalDesign(n_prompts=0, **given)}
-    result = eg.tripartite(model, texts, layer=2, sections=["causal"], **arguments)
+    arguments = options | {"design": quick("causal", causal=eg.CausalDesign(n_prompts=0, **given))}
+    result = eg.tripartite(model, texts, layer=2, **arguments)
     assert asked["directions"]["affective"] == ("affective", "rest")
     assert asked["classes"] == ("affective", "cognitive", "instrumental")
     assert asked["layer"] == asked["n_layers"] - 2  # one block is left to see what the edit does
@@ -213,7 +218,7 @@ def test_causal_effects_enter_the_table_as_they_are(model, options, monkeypatch,
     assert float(result.finding("causal cognitive").ours) == 0.9
     figures = [path.name for path in (result.save(tmp_path) / "figures").iterdir()]
     assert any("specificity" in name for name in figures), figures
-    few = eg.tripartite(model, subset(eg.datasets.empathy_triplets()), sections=["causal"], **arguments)
+    few = eg.tripartite(model, subset(eg.datasets.empathy_triplets()), **arguments)
     assert few.verdicts["causal cognitive"] == "cannot tell"
     assert "too few" in few.finding("causal cognitive").note
 
@@ -222,7 +227,7 @@ def test_markers_of_no_direction_are_named_before_any_work(model, options):
     texts = subset(eg.datasets.empathy_triplets(), 20)
     for name, value in (("markers", {"afective": (["a"], ["b"])}), ("prompt_baselines", {"afective": "x"})):
         with pytest.raises(ValueError, match=rf"{name} names \['afective'\], the directions are \['affective'"):
-            eg.tripartite(model, texts, causal_design=eg.CausalDesign(**{name: value}), **options | {"causal": True})
+            eg.tripartite(model, texts, design=eg.ConceptDesign(causal=eg.CausalDesign(**{name: value})), **options)
 
 
 def invented() -> CausalEffects:
@@ -262,15 +267,17 @@ def invented() -> CausalEffects:
 def test_bad_input_is_named_before_anything_runs(model):
     triplets = eg.datasets.empathy_triplets()
     with pytest.raises(ValueError, match=r"lacks the class\(es\) \['polite'\]; it has \['casual', 'formal'\]"):
-        eg.tripartite(model, eg.datasets.formality_pairs(), classes=["formal", "polite"])
+        eg.concept_study(model, eg.datasets.formality_pairs(), classes=["formal", "polite"])
     with pytest.raises(ValueError, match=r"two different classes at least, got \['formal'\]"):
-        eg.tripartite(model, eg.datasets.formality_pairs(), classes=["formal"])
+        eg.concept_study(model, eg.datasets.formality_pairs(), classes=["formal"])
     with pytest.raises(TypeError, match="classes must be a list"):
-        eg.tripartite(model, triplets, classes="cognitive")
+        eg.concept_study(model, triplets, classes="cognitive")
     with pytest.raises(ValueError, match="emotion belong to the study of cognitive, affective, instrumental"):
-        eg.tripartite(model, eg.datasets.humor_pairs(), emotion=eg.datasets.emotion_statements())
+        eg.concept_study(
+            model, eg.datasets.humor_pairs(), controls=eg.ControlTexts(emotion=eg.datasets.emotion_statements())
+        )
     with pytest.raises(ValueError, match="section 'languages' cannot be run: its parallel texts are of the three"):
-        eg.tripartite(model, eg.datasets.humor_pairs(), sections=["length", "languages"])
+        eg.concept_study(model, eg.datasets.humor_pairs(), design=quick("length", "languages"))
     with pytest.raises(TypeError, match="must be LabeledTexts"):
         eg.concept_study(model, "mine.jsonl")
     with pytest.raises(ValueError, match="at least 12 scenarios, got 5"):
@@ -280,12 +287,22 @@ def test_bad_input_is_named_before_anything_runs(model):
     with pytest.raises(ValueError, match="layer must be"):
         eg.tripartite(model, layer=99)
     with pytest.raises(ValueError, match="sections must be 'all' or some of"):
-        eg.tripartite(model, sections=["lenght"])
+        eg.tripartite(model, design=quick("lenght"))
     with pytest.raises(ValueError, match="n_permutations must be at least 19"):
-        eg.tripartite(model, n_permutations=18)
+        eg.ConceptDesign(n_permutations=18)
     with pytest.raises(TypeError, match="must be LabeledTexts"):
         eg.tripartite(model, "texts.json")
     with pytest.raises(TypeError, match="must be a TransformerLens model"):
         eg.tripartite(object())
+    with pytest.raises(ValueError, match=r"lacks the class\(es\) \['affective', 'cognitive', 'instrumental'\]"):
+        eg.tripartite(model, eg.datasets.humor_pairs())
+    with pytest.raises(ValueError, match="without must be some of"):
+        eg.tripartite(model, design=eg.ConceptDesign(without=["classification"]))
+    with pytest.raises(TypeError, match=r"try \['causal'\]"):
+        eg.ConceptDesign(without="causal")
+    with pytest.raises(TypeError, match="emotion must be LabeledTexts"):
+        eg.ControlTexts(emotion="mine.json")
+    with pytest.raises(TypeError, match=r"write design=ConceptDesign\(without=\['causal'\]\)"):
+        eg.tripartite(model, causal=False)
     with pytest.raises(ValueError, match="labels must be one of"):
         planted.planted_tripartite(labels="wrong")

@@ -20,6 +20,7 @@ from empathy_geometry.command_line.run_record import RunRecord
 from empathy_geometry.sae.loading import load_sae
 from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth import measure_bandwidth
+from empathy_geometry.studies.bandwidth_design import BandwidthDesign, ProfileDesign
 from empathy_geometry.studies.bandwidth_texts import check_pairs, two_classes
 from empathy_geometry.studies.depth_profile import depth_profile
 from empathy_geometry.texts.labeled_texts import LabeledTexts
@@ -152,16 +153,15 @@ def _measure_one(
                 hooked,
                 texts,
                 control=control,
-                positive=question.positive,
-                negative=question.negative,
                 layer=arguments.layer,
-                layers=_layers(arguments, n_layers, step),
                 position=arguments.position,
+                design=BandwidthDesign(
+                    question.positive, question.negative, layers=_layers(arguments, n_layers, step), **options
+                ),
                 folder=folder / "kept",
                 sae=None if arguments.sae is None else load_sae(*_sae_source(arguments.sae)),
                 seed=arguments.seed,
                 progress=console.progress,
-                **options,
             )
             settings = {**result.provenance.settings, "quick": arguments.quick}
             result = replace(result, provenance=replace(result.provenance, settings=settings))
@@ -174,13 +174,13 @@ def _measure_one(
                 profile = depth_profile(
                     hooked,
                     texts,
-                    positive=question.positive,
-                    negative=question.negative,
                     position=arguments.position,
+                    design=ProfileDesign(
+                        question.positive, question.negative, **_QUICK_PROFILE if arguments.quick else {}
+                    ),
                     folder=folder / "kept" / "depth_profile",
                     seed=arguments.seed,
                     progress=console.progress,
-                    **_QUICK_PROFILE if arguments.quick else {},
                 )
                 profile.save(folder)
                 table += f"\n\n{profile}"

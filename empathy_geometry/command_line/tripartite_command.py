@@ -12,9 +12,10 @@ from empathy_geometry.command_line.exit_codes import DONE
 from empathy_geometry.command_line.inputs import asked_texts, fewer_scenarios
 from empathy_geometry.command_line.models_in_turn import ModelPlan, in_turn, plan_models
 from empathy_geometry.command_line.run_record import RunRecord
+from empathy_geometry.studies.tripartite.design import ConceptDesign
 from empathy_geometry.studies.tripartite.planted import planted_tripartite
 from empathy_geometry.studies.tripartite.sets import study_texts
-from empathy_geometry.studies.tripartite.study import tripartite
+from empathy_geometry.studies.tripartite.study import concept_study
 from empathy_geometry.studies.tripartite.subject import Subject
 
 _QUICK_SCENARIOS, _QUICK_PERMUTATIONS = 40, 99
@@ -27,7 +28,7 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.quick:
         texts = fewer_scenarios(texts, _QUICK_SCENARIOS)
     # What is wrong with the texts is said before a model is loaded.
-    subject = study_texts(texts, {}, arguments.classes).subject
+    subject = study_texts(texts, classes=arguments.classes).subject
     if arguments.planted:
         return _planted(arguments, console, output, subject)
     # Without causal tests and with fewer permutations a quick run shows that everything works, not how things are.
@@ -37,6 +38,9 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
     }
     if arguments.quick:
         options["n_permutations"] = _QUICK_PERMUTATIONS
+    left_out = [name for name in ("causal", "random_weights") if not options[name]]
+    permutations = {k: v for k, v in options.items() if k == "n_permutations"}
+    design = ConceptDesign(without=left_out, **permutations)
     asked: dict[str, Any] = {} if subject.is_empathy else {"classes": list(subject.classes)}
 
     def measure(plan: ModelPlan, model: Callable[[], Any]) -> None:
@@ -59,7 +63,7 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
             hooked = model()
             console.status(f"measuring {', '.join(subject.classes)} on {len(texts)} texts")
             with record.keeping_count():
-                result = tripartite(
+                result = concept_study(
                     hooked,
                     texts,
                     layer=arguments.layer,
@@ -67,8 +71,8 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
                     folder=folder / "kept",
                     seed=arguments.seed,
                     progress=console.progress,
-                    **asked,
-                    **options,
+                    classes=subject.classes,
+                    design=design,
                 )
                 settings = {**result.provenance.settings, "quick": arguments.quick}
                 result = replace(result, provenance=replace(result.provenance, settings=settings))

@@ -1,6 +1,6 @@
 """Bandwidth of a concept in a model: how many dimensions it takes x how far it can be steered, with controls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,9 +29,10 @@ from empathy_geometry.reports.study import Study
 from empathy_geometry.sae.agreement_result import SaeAgreement
 from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.reference import unsteered_reference
-from empathy_geometry.steering.search import SearchDesign, search_sweep
+from empathy_geometry.steering.search import search_sweep
 from empathy_geometry.steering.sweep import SteeringSweep
 from empathy_geometry.steering.sweep_design import SweepDesign
+from empathy_geometry.studies.bandwidth_design import BandwidthDesign
 from empathy_geometry.studies.bandwidth_factors import BandwidthFactors, measure_factors
 from empathy_geometry.studies.bandwidth_texts import (
     check_pairs,
@@ -129,21 +130,15 @@ class Bandwidth(Study):
         return {**content, "random": content.get("random_directions", content.get("random"))}
 
 
-@takes_settings()
+@takes_settings(design=BandwidthDesign)
 def measure_bandwidth(
     model: HookedModel,
     texts: LabeledTexts,
     control: LabeledTexts | None = None,
     *,
-    positive: str | None = None,
-    negative: str | None = None,
     layer: Layer | Literal["nested"] = "nested",
-    layers: Literal["all"] | Sequence[Layer] = "all",
     position: Position = "response_mean",
-    probe: Probe | None = None,
-    search: SearchDesign = SearchDesign(),  # noqa: B008 - immutable
-    n_permutations: int = 500,
-    n_random: int = 1,
+    design: BandwidthDesign = BandwidthDesign(),  # noqa: B008 - immutable
     sae: object | None = None,
     folder: str | Path | None = None,
     seed: int = 0,
@@ -161,16 +156,9 @@ def measure_bandwidth(
         model: HookedTransformer or TransformerBridge.
         texts: The concept's texts, two classes paired within scenarios.
         control: Texts of a control concept, paired likewise.
-        positive: The concept's class; None takes the class that comes first in `texts`.
-        negative: The neutral class; None takes the other one.
         layer: Where to measure dimensionality and steering; "nested" takes the layer that most training folds chose.
-        layers: Layers that compete.
         position: Which tokens are read.
-        probe: None is `Probe("logistic")`.
-        search: Unit of alpha, threshold, prompts (neutral messages from held-out scenarios spread over the contexts)
-            and length of the steered texts.
-        n_permutations: Of the permutation test.
-        n_random: Random directions of each kind.
+        design: Which class is the concept, layers that compete, probe, search, permutations, random directions.
         sae: A sparse autoencoder of this model, from `load_sae`, `train_sae` or SAELens; agreement is measured at its
             own layer. None leaves the step out.
         folder: Where activations and finished steps (probe, permutation test, each sweep, ...) are kept. A call with
@@ -189,23 +177,15 @@ def measure_bandwidth(
     Source: Santarcangelo (2026) for the quantity; docs/methods.md for each estimator.
     """
     check_model(model)
-    if not isinstance(search, SearchDesign):
-        raise TypeError(f"search must be a SearchDesign, got {type(search).__name__}; try SearchDesign(n_prompts=4)")
+    search = design.search
     autoencoder = None if sae is None else check_sae(sae, model)
-    positive, negative = two_classes(texts, positive, negative)
+    positive, negative = two_classes(texts, design.positive, design.negative)
     check_pairs(texts, positive, negative)
     if control is not None:
         check_pairs(control, *two_classes(control, None, None))
     prompts, held_out = steering_prompts(texts, negative, search.n_prompts, seed)
-    probe = Probe("logistic") if probe is None else probe
-    settings = {
-        "position": position_name(position),
-        "probe": " ".join(str(probe).split()),
-        **search.to_dict(),
-        "n_permutations": n_permutations,
-        "n_random": n_random,
-        "layers": layers if layers == "all" else list(layers),
-    }
+    probe = Probe("logistic") if design.probe is None else design.probe
+    settings = {"position": position_name(position), **design.record()}
     identity = model_identity(model)
     kind = kind_of(identity)
     hashes = {texts.name: texts.sha256} | ({} if control is None else {control.name: control.sha256})
@@ -226,7 +206,7 @@ def measure_bandwidth(
             "versions": package_versions(),
         },
     )
-    acts = stored_activations(model, texts, layers, position, place, "activations", progress)
+    acts = stored_activations(model, texts, design.layers, position, place, "activations", progress)
     evaluation = steps.keep(
         "evaluation",
         Evaluation,
@@ -239,7 +219,7 @@ def measure_bandwidth(
             probe,
             acts,
             seed=seed,
-            n_permutations=n_permutations,
+            n_permutations=design.n_permutations,
             positive=positive,
             negative=negative,
             progress=progress,
@@ -297,7 +277,7 @@ def measure_bandwidth(
     training = acts[np.flatnonzero(~np.isin(acts.groups, held_out))]
     randoms = {}
     for name, direction in random_controls(
-        concept.direction, training, positive=positive, negative=negative, layer=at, n_each=n_random, seed=seed
+        concept.direction, training, positive=positive, negative=negative, layer=at, n_each=design.n_random, seed=seed
     ).items():
         sweep = search_sweep(
             model,

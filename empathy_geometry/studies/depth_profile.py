@@ -22,7 +22,7 @@ from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.loading import check_model
 from empathy_geometry.plots.depth_curve import depth_curve
 from empathy_geometry.reports.study import Study
-from empathy_geometry.steering.search import SearchDesign
+from empathy_geometry.studies.bandwidth_design import ProfileDesign
 from empathy_geometry.studies.bandwidth_factors import measure_factors
 from empathy_geometry.studies.bandwidth_texts import check_pairs, steering_prompts, stored_activations, two_classes
 from empathy_geometry.studies.step_store import StepStore
@@ -123,17 +123,14 @@ class DepthProfile(Study):
         return depth_curve(self, ax=ax)
 
 
-@takes_settings()
+@takes_settings(design=ProfileDesign)
 def depth_profile(
     model: HookedModel,
     texts: LabeledTexts,
     *,
     layers: Sequence[Layer] | None = None,
-    positive: str | None = None,
-    negative: str | None = None,
     position: Position = "response_mean",
-    probe: Probe | None = None,
-    search: SearchDesign = SearchDesign(n_prompts=4, max_new_tokens=16),  # noqa: B008 - immutable
+    design: ProfileDesign = ProfileDesign(),  # noqa: B008 - immutable
     folder: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -148,11 +145,8 @@ def depth_profile(
         model: HookedTransformer or TransformerBridge.
         texts: The concept's texts, two classes paired within scenarios.
         layers: Where; None takes five spread over the depth.
-        positive: The concept's class; None takes the class that comes first in `texts`.
-        negative: The neutral class; None takes the other one.
         position: Which tokens are read.
-        probe: None is `Probe("logistic")`.
-        search: Unit of alpha, threshold, prompts and length of the steered texts.
+        design: Which class is the concept, probe and search.
         folder: Where activations and finished steps of each layer are kept. A call with the same arguments takes up
             what is there, after an interruption too; one with other arguments, texts or weights is refused.
         seed: Of every random choice.
@@ -166,24 +160,18 @@ def depth_profile(
         >>> profile = depth_profile(model, texts, layers=[4, 12, 20, 28])  # doctest: +SKIP
     """
     check_model(model)
-    if not isinstance(search, SearchDesign):
-        raise TypeError(f"search must be a SearchDesign, got {type(search).__name__}; try SearchDesign(n_prompts=4)")
+    search = design.search
     n_layers = int(model.cfg.n_layers)
     chosen = list(range(n_layers)) if layers is None else list(layers)
     if layers is None and n_layers > _LAYERS:
         chosen = sorted({round(x) for x in np.linspace(0, n_layers - 1, _LAYERS)})
     hook_names(model, chosen)
-    positive, negative = two_classes(texts, positive, negative)
+    positive, negative = two_classes(texts, design.positive, design.negative)
     texts = texts.where(label=[positive, negative])
     check_pairs(texts, positive, negative)
     prompts, names = steering_prompts(texts, negative, search.n_prompts, seed)
-    probe = Probe("logistic") if probe is None else probe
-    settings = {
-        "position": position_name(position),
-        "probe": " ".join(str(probe).split()),
-        **search.to_dict(),
-        "layers": chosen,
-    }
+    probe = Probe("logistic") if design.probe is None else design.probe
+    settings = {"position": position_name(position), **design.record(), "layers": chosen}
     identity = model_identity(model)
     place = None if folder is None else Path(folder)
     steps = StepStore(

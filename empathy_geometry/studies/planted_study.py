@@ -13,6 +13,7 @@ from empathy_geometry.foundation.table import Table
 from empathy_geometry.reports.study import Study
 from empathy_geometry.steering.search import SearchDesign
 from empathy_geometry.studies.bandwidth import Bandwidth, measure_bandwidth
+from empathy_geometry.studies.bandwidth_design import BandwidthDesign
 from empathy_geometry.studies.planted_checks import PARTS, Check
 
 
@@ -113,10 +114,7 @@ def planted_bandwidth(
         model,
         texts.where(label=["first", "neutral"]),
         control=texts.where(label=["second", "neutral"]),
-        positive="first",
-        negative="neutral",
-        search=SearchDesign(max_new_tokens=12),
-        n_permutations=199,
+        design=BandwidthDesign("first", "neutral", search=SearchDesign(max_new_tokens=12), n_permutations=199),
         seed=seed,
         progress=progress,
     )

@@ -22,7 +22,7 @@ def left_out(texts: StudyTexts) -> dict[str, str]:
     Example:
         >>> from empathy_geometry import datasets
         >>> from empathy_geometry.studies.tripartite.sets import study_texts
-        >>> sorted(left_out(study_texts(datasets.formality_pairs(), {})))
+        >>> sorted(left_out(study_texts(datasets.formality_pairs())))
         ['controls', 'emotion', 'formality', 'languages', 'matched', 'valence']
     """
     if texts.subject.is_empathy:

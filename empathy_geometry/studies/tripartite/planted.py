@@ -19,9 +19,9 @@ from empathy_geometry.foundation.provenance import Kind, hash_texts
 from empathy_geometry.models.hooked_model import HookedModel
 from empathy_geometry.studies.tripartite.left_out import left_out
 from empathy_geometry.studies.tripartite.result import Tripartite
+from empathy_geometry.studies.tripartite.run import chosen_sections, run_sections
 from empathy_geometry.studies.tripartite.sets import EmpathyTexts, StudyTexts
 from empathy_geometry.studies.tripartite.setup import Setup
-from empathy_geometry.studies.tripartite.study import chosen_sections, run_sections
 from empathy_geometry.studies.tripartite.subject import TYPES, Subject
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 

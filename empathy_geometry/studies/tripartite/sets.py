@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from empathy_geometry import datasets
+from empathy_geometry.foundation.settings import Settings
 from empathy_geometry.studies.tripartite.subject import TYPES, Subject
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
@@ -81,14 +83,51 @@ class StudyTexts:
         return {name: texts.sha256 for name, texts in found.items() if texts is not None}
 
 
+@dataclass(frozen=True)
+class ControlTexts(Settings):
+    """Texts that the classes of a study are held against; None takes the packaged set.
+
+    Attributes:
+        formality: "formal" and "casual" texts in pairs; the others are for studies of empathy only.
+        valence_stripped: Three classes of responses without valence.
+        non_empathy: Three classes of responses that concern nobody.
+        emotion: Statements of "joy", "sadness", "anger", "fear" and "calm".
+        matched: Triplets of nearly the same words.
+
+    Raises:
+        TypeError: a name that is no set, or a set that is no `LabeledTexts`.
+
+    Example:
+        >>> ControlTexts(emotion=datasets.emotion_statements()).formality is None
+        True
+    """
+
+    formality: LabeledTexts | None = None
+    valence_stripped: LabeledTexts | None = None
+    non_empathy: LabeledTexts | None = None
+    emotion: LabeledTexts | None = None
+    matched: LabeledTexts | None = None
+
+    def __post_init__(self) -> None:
+        for name, texts in vars(self).items():
+            if not isinstance(texts, LabeledTexts | None):
+                raise TypeError(f"{name} must be LabeledTexts, got {type(texts).__name__}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """SHA-256 of each set that was given."""
+        return {name: None if texts is None else texts.sha256 for name, texts in vars(self).items()}
+
+
 def study_texts(
-    concept: LabeledTexts | None, given: Mapping[str, LabeledTexts | None], classes: Sequence[str] | None = None
+    texts: LabeledTexts,
+    controls: ControlTexts = ControlTexts(),
+    classes: Sequence[str] | None = None,
 ) -> StudyTexts:
     """The user's sets where there are some, packaged ones elsewhere.
 
     Args:
-        concept: The texts that are studied; None takes the packaged triplets.
-        given: Further sets of the user's by role, None where there are none.
+        texts: The texts that are studied.
+        controls: What they are held against.
         classes: Which classes are studied. None takes the three kinds of empathy where the texts have them, otherwise
             all classes.
 
@@ -96,7 +135,7 @@ def study_texts(
         TypeError: not `LabeledTexts`, or classes that are one string.
         ValueError: a set lacks a class or has too few scenarios, or a set for empathy was given to another study.
     """
-    texts = datasets.empathy_triplets() if concept is None else concept
+    given = vars(controls)
     if not isinstance(texts, LabeledTexts):
         raise TypeError(f"texts must be LabeledTexts, got {type(texts).__name__}; try eg.LabeledTexts.from_json(path)")
     subject = Subject(studied_classes(texts, classes))
@@ -106,21 +145,21 @@ def study_texts(
         "emotion": datasets.emotion_statements,
         "matched": datasets.matched_triplets,
     }
-    formality = given.get("formality")
+    formality = controls.formality
     if formality is None and not set(_POLES) <= set(subject.classes):
         formality = datasets.formality_pairs()
     if not subject.is_empathy:
-        misplaced = [name for name in packaged if given.get(name) is not None]
+        misplaced = [name for name in packaged if given[name] is not None]
         if misplaced:
             raise ValueError(
                 f"{', '.join(misplaced)} belong to the study of {', '.join(TYPES)}; this one is of "
                 f"{', '.join(subject.classes)}. Leave them out"
             )
         return StudyTexts(texts, subject, formality)
-    sets = {name: given.get(name) for name in packaged}
+    sets = {name: given[name] for name in packaged}
     chosen = {name: make() if sets[name] is None else sets[name] for name, make in packaged.items()}
     languages = {name: datasets.crosslingual_triplets(name) for name in datasets.LANGUAGES}
-    return StudyTexts(texts, subject, formality, EmpathyTexts(**chosen, languages=languages))  # type: ignore[arg-type]
+    return StudyTexts(texts, subject, formality, EmpathyTexts(**chosen, languages=languages))
 
 
 def studied_classes(texts: LabeledTexts, classes: Sequence[str] | None) -> tuple[str, ...]:
