@@ -237,13 +237,13 @@ def test_triplets_in_the_reference_layout_go_into_the_study_as_they_are(folder, 
         asked.update(options, texts=texts, layers=model.cfg.n_layers)
         return Result()
 
-    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.tripartite", study)
+    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.concept_study", study)
     monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.replace", lambda result, **_: result)
     command = ["tripartite", "--texts", str(tmp_path / "my.json"), "--output", str(tmp_path / "out")]
     command += ["--models", str(folder), "--no-causal", "--layer", "1"]
     assert main(command) == 0
     assert asked["texts"].texts[0] == "The rain broke.\n\nResponse: I see."
-    assert (asked["layers"], asked["layer"], asked["causal"], asked["random_weights"]) == (2, 1, False, True)
+    assert (asked["layers"], asked["layer"], asked["design"].without) == (2, 1, ["causal"])
     assert asked["folder"] == tmp_path / "out" / "tiny" / "tripartite" / "kept"
     asked.clear()
     assert main(command) == 0
@@ -285,10 +285,10 @@ def test_some_classes_of_a_packaged_concept_can_be_named(folder, tmp_path, monke
         asked.update(options, classes_there=texts.classes)
         raise ValueError("seen enough")
 
-    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.tripartite", study)
+    monkeypatch.setattr("empathy_geometry.command_line.tripartite_command.concept_study", study)
     command = ["tripartite", "--concept", "emotion", "--classes", "joy", "calm", "--output", str(tmp_path / "o")]
     assert main([*command, "--models", str(folder), "--quiet"]) == 2
-    assert asked["classes"] == ["joy", "calm"]
+    assert list(asked["classes"]) == ["joy", "calm"]
     assert len(asked["classes_there"]) == 5
     assert asked["folder"] == tmp_path / "o" / "tiny" / "concept_study" / "kept"
     # Bandwidth of two of five classes is theirs, not that of each against the rest.

@@ -32,15 +32,10 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.planted:
         return _planted(arguments, console, output, subject)
     # Without causal tests and with fewer permutations a quick run shows that everything works, not how things are.
-    options: dict[str, Any] = {
-        "causal": not (arguments.no_causal or arguments.quick),
-        "random_weights": not arguments.no_random_weights,
-    }
-    if arguments.quick:
-        options["n_permutations"] = _QUICK_PERMUTATIONS
-    left_out = [name for name in ("causal", "random_weights") if not options[name]]
-    permutations = {k: v for k, v in options.items() if k == "n_permutations"}
-    design = ConceptDesign(without=left_out, **permutations)
+    without = ["causal"] if arguments.no_causal or arguments.quick else []
+    without += ["random_weights"] if arguments.no_random_weights else []
+    n_permutations = _QUICK_PERMUTATIONS if arguments.quick else ConceptDesign().n_permutations
+    design = ConceptDesign(without=without, n_permutations=n_permutations)
     asked: dict[str, Any] = {} if subject.is_empathy else {"classes": list(subject.classes)}
 
     def measure(plan: ModelPlan, model: Callable[[], Any]) -> None:
@@ -52,7 +47,7 @@ def run_tripartite(arguments: argparse.Namespace, console: Console) -> int:
             "position": arguments.position,
             "seed": arguments.seed,
             "quick": arguments.quick,
-            "options": options,
+            "options": {"without": without, "n_permutations": n_permutations},
             "version": __version__,
         }
         # Beside a bandwidth result of the same model, whose record lies in the folder itself.
