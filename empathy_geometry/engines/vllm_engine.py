@@ -1,11 +1,18 @@
 """A model inside vLLM: tokenizer, configuration, identity, and passes that a listener of ours sits in on."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 from empathy_geometry.foundation.terminal import printable
+
+_DIED = (
+    "vLLM's engine died (killed, or out of memory; its own words stand above): load it again with eg.load_engine, and "
+    "call again with the same store, which goes on where it stopped"
+)
 
 
 class VllmEngine:
@@ -66,8 +73,7 @@ class VllmEngine:
 
         What earlier passes left in the prefix cache is dropped: the listener has not heard it.
         """
-        with _told_of_death():
-            self._open().reset_prefix_cache()
+        self._guarded(self._open().reset_prefix_cache)
         self._call("eg_listen", listener, json.dumps(settings))
         try:
             yield
@@ -102,8 +108,8 @@ class VllmEngine:
             )
             for own, alone in zip(arguments, fresh, strict=True)
         ]
-        with _told_of_death():
-            outputs = self._open().generate(requests, sampling, use_tqdm=False)
+        llm = self._open()
+        outputs = self._guarded(lambda: llm.generate(requests, sampling, use_tqdm=False))
         return sum(int(output.num_cached_tokens or 0) for output in outputs)
 
     def take(self) -> list[bytes]:
@@ -111,9 +117,27 @@ class VllmEngine:
         return [part for part in self._call("eg_take") if part]
 
     def _call(self, method: str, *arguments: Any) -> list[Any]:
-        with _told_of_death():
-            found: list[Any] = self._open().collective_rpc(method, args=arguments)
+        llm = self._open()
+        found: list[Any] = self._guarded(lambda: llm.collective_rpc(method, args=arguments))
         return found
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        """What a call of vLLM gives; its own client waits for ever once its engine's process was killed."""
+        answer: Future[Any] = Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(call())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        Thread(target=work, daemon=True, name="vllm call").start()
+        while not wait([answer], timeout=0.5).done:
+            if not self._alive():
+                raise RuntimeError(_DIED)
+        if answer.exception() is not None and not self._alive():
+            raise RuntimeError(_DIED) from answer.exception()
+        return answer.result()
 
     def _open(self) -> Any:
         if self._llm is None:
@@ -122,16 +146,3 @@ class VllmEngine:
 
     def _alive(self) -> bool:
         return self._llm is not None and not getattr(self._llm.llm_engine.engine_core.resources, "engine_dead", False)
-
-
-@contextmanager
-def _told_of_death() -> Iterator[None]:
-    from vllm.v1.engine.exceptions import EngineDeadError
-
-    try:
-        yield
-    except EngineDeadError as error:
-        raise RuntimeError(
-            "vLLM's engine died (killed, or out of memory; its own words stand above): load it again with "
-            "eg.load_engine, and call again with the same store, which goes on where it stopped"
-        ) from error
