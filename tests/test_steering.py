@@ -1,5 +1,7 @@
 """Steering: exact parities, clear errors, nothing left behind. Effects are shown present before they are shown gone."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from tiny_models import D_MODEL, N_LAYERS, tiny_bridge
@@ -9,6 +11,7 @@ from empathy_geometry.generation.continuations import generate
 from empathy_geometry.models.identity import model_identity
 from empathy_geometry.models.tokens import pad
 from empathy_geometry.steering.hook import OPERATIONS, response_spans
+from empathy_geometry.steering.stream_edit import attached_but_outliers
 
 
 def direction(layer: int = 1, seed: int = 0, **fields) -> eg.ConceptDirection:
@@ -289,3 +292,20 @@ def test_a_direction_of_other_weight_processing_is_refused():
         eg.SteeringHook(made_before).attached(folded),
     ):
         pass
+
+
+def test_all_tokens_means_the_first_too_and_a_causal_test_spares_it(tiny_model):
+    hook = eg.SteeringHook(torch.ones(D_MODEL), alpha=3.0, layers=[0])
+    ids = tiny_model.to_tokens("the pot")
+    name = "blocks.0.hook_resid_post"
+
+    def stream(attach):
+        with torch.no_grad(), attach:
+            return tiny_model.run_with_cache(ids, names_filter=name)[1][name][0]
+
+    plain = stream(nullcontext())
+    everywhere = stream(hook.attached(tiny_model))
+    spared = stream(attached_but_outliers(tiny_model, 0, hook.stream_edit()))
+    torch.testing.assert_close(everywhere, plain + 3.0)
+    torch.testing.assert_close(spared[0], plain[0])
+    torch.testing.assert_close(spared[1:], plain[1:] + 3.0)

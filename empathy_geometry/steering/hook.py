@@ -60,7 +60,8 @@ class SteeringHook:
         operation: See above.
         layers: Where; None takes the direction's own layer, or all of several directions. The stream after that block
             is edited.
-        positions: Which tokens. "all"; "prompt" or "generated", told apart while the model generates, with and without
+        positions: Which tokens. "all", the first token of a text and other outlier tokens among them;
+            "prompt" or "generated", told apart while the model generates, with and without
             a KV cache (a plain forward pass is all prompt); "last_prompt", the prompt's last token; "response": what
             the model writes, and in plain forward passes the spans given to `attached(model, responses=...)`; or a span
             (start, stop), one for all rows or one per row, in tokens of the text or prompt. Tokens are counted without
