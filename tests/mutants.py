@@ -82,7 +82,7 @@ def change_json(data: bytes, rng: np.random.Generator) -> bytes:
     """A key taken out, renamed or given another value, somewhere in the tree; the rest as a JSON library writes it."""
     try:
         content = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):  # `nest` may have been there before
         return flip_bit(data, rng)
     holders = [content]
     for holder in holders:
@@ -102,7 +102,10 @@ def change_json(data: bytes, rng: np.random.Generator) -> bytes:
             holder[key] = changed
         else:
             holder.insert(key, changed)
-    return json.dumps(content).encode()
+    try:
+        return json.dumps(content).encode()
+    except RecursionError:
+        return flip_bit(data, rng)
 
 
 MUTATIONS: tuple[Mutation, ...] = (

@@ -23,6 +23,7 @@ from empathy_geometry.foundation.estimate import Estimate
 from empathy_geometry.foundation.json_codec import pack
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result_file import find_results, read_folder, write_result
+from empathy_geometry.geometry.directions_by_layer import Directions
 from empathy_geometry.ratings.items import Item, Key, Source
 from empathy_geometry.sae.autoencoder import REPORT_FILE, REPORT_FORMAT, file_sha256
 from empathy_geometry.sae.loading import _report
@@ -148,6 +149,32 @@ def direction(folder: Path) -> Written:
     return Written((path,), lambda: _plain(eg.ConceptDirection.load(path)))
 
 
+def _directions() -> Directions:
+    draw = torch.Generator().manual_seed(0)
+    return Directions(
+        eg.ConceptDirection.from_mean_difference(
+            torch.randn(8, 16, generator=draw) + 1, torch.randn(8, 16, generator=draw), layer=layer
+        )
+        for layer in (1, 3)
+    )
+
+
+def directions(folder: Path) -> Written:
+    path = _directions().save(folder / "several.safetensors")
+    return Written((path,), lambda: [_plain(d) for d in Directions.load(path).values()])
+
+
+def control_vector_gguf(folder: Path) -> Written:
+    pytest.importorskip("gguf")
+    path = _directions().to_gguf(folder / "several.gguf")
+    return Written((path,), lambda: [(d.layer, d.vector, d.norm) for d in Directions.from_gguf(path).values()])
+
+
+def control_vector_plain(folder: Path) -> Written:
+    path = _directions().to_safetensors(folder / "plain.safetensors")
+    return Written((path,), lambda: [(d.layer, d.vector, d.norm) for d in Directions.from_safetensors(path).values()])
+
+
 def subspace(folder: Path) -> Written:
     made = eg.Subspace.from_pca(torch.randn(20, 12, generator=torch.Generator().manual_seed(0)), rank=3)
     path = made.save(folder / "s.safetensors")
@@ -197,7 +224,23 @@ def digest(value: Any) -> str:
     return repr(value)
 
 
-FILES = (result, report, comparison, steps, run, store, activations, direction, subspace, checkpoint, key, sae)
+FILES = (
+    result,
+    report,
+    comparison,
+    steps,
+    run,
+    store,
+    activations,
+    direction,
+    directions,
+    control_vector_gguf,
+    control_vector_plain,
+    subspace,
+    checkpoint,
+    key,
+    sae,
+)
 
 
 def check(make: Callable[[Path], Written], folder: Path, n: int, first: int = 0) -> int:
@@ -235,7 +278,7 @@ def test_damage_is_refused_by_name_or_changes_nothing(make, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("make", FILES, ids=lambda f: f.__name__)
 def test_ten_thousand_mutants(make, tmp_path):
-    """12 kinds of files, 850 mutants each."""
+    """15 kinds of files, 850 mutants each."""
     assert check(make, tmp_path / "f", 850, first=1_000_000) > 400
 
 

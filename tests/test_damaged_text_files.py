@@ -32,6 +32,7 @@ Reader = Callable[[Path], Any]
 
 def originals(folder: Path) -> dict[str, tuple[bytes, Reader]]:
     """Whole files of every kind and their readers."""
+    (folder / "datasets").mkdir(exist_ok=True)
     texts = eg.LabeledTexts.from_dataset(ROWS)
     sheet = eg.ratings.export_rating_sheet(texts, folder / "sheet", seed=1, raters=["=Ann"])
     frame = pd.DataFrame(ROWS)
@@ -46,6 +47,10 @@ def originals(folder: Path) -> dict[str, tuple[bytes, Reader]]:
     parquet = io.BytesIO()
     frame.to_parquet(parquet)
 
+    spoken = pd.DataFrame({"statement": [f"The city of X{i} is in Y{i}." for i in range(6)], "label": [0, 1] * 3,
+                           "city": [f"X{i}" for i in range(6)]})  # fmt: skip
+    rated = pd.DataFrame({"item": list("aabbcc"), "rater": ["r", "s"] * 3, "score": [1, 2, 3, 3, 2, 1]})
+
     def ratings(path: Path) -> Any:
         return eg.ratings.import_ratings(path, sheet.key, allow_missing=True)
 
@@ -59,6 +64,14 @@ def originals(folder: Path) -> dict[str, tuple[bytes, Reader]]:
         "a.parquet": (parquet.getvalue(), eg.LabeledTexts.from_parquet),
         "ratings.csv": (filled.getvalue().encode("utf-8-sig"), ratings),
         "ratings.json": (json.dumps(content).encode(), ratings),
+        "rated.csv": (
+            rated.to_csv(index=False).encode(),
+            lambda path: eg.ratings.Ratings.from_table(path, item="item", rater="rater", score="score"),
+        ),
+        "datasets/cities.csv": (
+            spoken.to_csv(index=False).encode(),
+            lambda path: eg.datasets.public.geometry_of_truth(path.parent.parent, path.stem),
+        ),
         "key.json": (sheet.key.read_bytes(), Key.load),
     }
 

@@ -33,6 +33,17 @@ def concept(n, seed, *, rank=3, size=10.0, d=200):
 
 
 @pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize(("n_pairs", "where", "n"), [(12, "scenarios", 12), (11, "pool", 12)])
+def test_neutral_rows_are_paired_within_scenarios_from_twelve_on(n_pairs, where, n):
+    # Row i is i: every difference tells which two rows it is of.
+    groups = [f"g{i // 2 if i < 2 * n_pairs else i}" for i in range(24)]
+    z, within = neutral_differences(np.arange(24.0)[:, None] ** 2 * np.ones(3), ["n"] * 24, groups, negative="n")
+    assert (within, z.shape) == (where, (n, 3))
+    if within == "scenarios":
+        of_scenarios = {(2 * k + 1) ** 2 - (2 * k) ** 2 for k in range(12)}
+        assert set(np.abs(z[:, 0])) == of_scenarios
+
+
 def test_corrected_ratio_recovers_a_planted_spectrum_where_the_naive_one_does_not(center):
     naive, corrected = [], []
     for seed in range(60):

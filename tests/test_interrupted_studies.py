@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_models import tiny_bridge
+from gguf_files import tiny_llama_hf
+from test_command_line import write_pairs
+from tiny_models import tiny_bridge, tiny_tokenizer
 
 import empathy_geometry as eg
+from empathy_geometry.command_line.main import main
 from empathy_geometry.foundation.result_file import write_result
 from empathy_geometry.studies.depth_profile import depth_profile
 from empathy_geometry.studies.step_store import StepStore
@@ -162,3 +165,22 @@ def test_killed_three_times_and_finished(study, tmp_path):
 def test_sixty_kills(study, tmp_path, seed):
     """Six runs of each study, five kills in each."""
     check(study, tmp_path, 5, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_whole_command_killed_six_times(tmp_path, seed):
+    """Also while it loads the model, and while it writes records, reports and figures."""
+    tiny_llama_hf().save_pretrained(tmp_path / "unseen")
+    tiny_tokenizer(chat=True).save_pretrained(tmp_path / "unseen")
+    texts = write_pairs(tmp_path / "mine.jsonl")
+    command = ["bandwidth", "--models", str(tmp_path / "unseen"), "--texts", str(texts), "--quick", "--quiet"]
+
+    def bandwidth_command(folder: Path) -> Any:
+        assert main([*command, "--layer", "1", "--position", "mean", "--output", str(folder)]) == 0
+        (found,) = folder.rglob("bandwidth.json")
+        assert (found.parent / "report.html").read_text().rstrip().endswith("</html>")
+        return eg.load_result(found)
+
+    check(bandwidth_command, tmp_path, 6, seed)

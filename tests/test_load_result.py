@@ -28,6 +28,11 @@ def finding(key: str) -> Finding:
 
 @pytest.fixture(scope="module")
 def results():
+    return every_result()
+
+
+def every_result():
+    """One of each kind."""
     bandwidth = small_bandwidth()
     other = replace(bandwidth, provenance=replace(bandwidth.provenance, model={"name": "other"}))
     section = Section("length", "title", (finding("a"), finding("b")), {"x": np.array([1.0, np.nan])}, 1.25)

@@ -192,6 +192,19 @@ def test_colours_point_away_from_the_centre_and_stop_at_the_reach():
     assert re.search(r'title="does not count" class="outside plain">s<', page)
 
 
+def test_terminal_colours_tell_above_from_below_and_fade_what_does_not_count(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    painted = as_terminal(made(["s", "up", "down", "mid"], [99, 2, -2, 0]), colour=True)
+    red, green, blue = map(int, re.search(r"48;2;(\d+);(\d+);(\d+)mup", painted.replace("[up", "up")).groups())
+    assert red > green > blue  # orange
+    red, green, blue = map(int, re.search(r"48;2;(\d+);(\d+);(\d+)mdown", painted).groups())
+    assert red < green < blue
+    assert "48;2;255;255;255mmid" in painted
+    assert "\x1b[2ms\x1b[0m" in painted
+    assert "text 0: mean -0.000 over tokens 1 to 3" in painted.replace("+0.000", "-0.000")
+
+
 def test_a_character_of_several_tokens_carries_all_its_scores_in_html():
     page = made(["", "", "", "难"], [0, 0.5, 0.25, 1.0]).to_html()
     assert 'title="does not count, +0.500, +0.250, +1.000"' in page

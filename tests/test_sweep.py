@@ -12,6 +12,7 @@ from empathy_geometry.generation import continuations, decoding, likelihood
 from empathy_geometry.models.hooked_model import is_bridge
 from empathy_geometry.steering import reference, sweep
 from empathy_geometry.steering.coherence import divergence_part
+from empathy_geometry.steering.range import steering_range
 from empathy_geometry.steering.reference import unsteered_reference
 from empathy_geometry.steering.search import SearchDesign, search_sweep
 from empathy_geometry.steering.sweep import steering_sweep
@@ -162,6 +163,36 @@ def test_a_search_runs_the_unsteered_model_once(tiny_model, monkeypatch):
     known = unsteered_reference(tiny_model, PROMPTS, max_new_tokens=5)
     same(first, search_sweep(tiny_model, direction(), PROMPTS, reference=known, **options))
     assert made == [1]
+
+
+def test_the_fine_grid_lies_between_the_two_coarse_alphas_around_the_crossing(tiny_llama):
+    grids = {}
+
+    def keep(name, make):
+        return grids.setdefault(name, make())
+
+    search_sweep(tiny_llama, direction(), PROMPTS, design=SearchDesign(n_fine=3), progress=False, keep=keep)
+    for sign in (1, -1):
+        crossing = steering_range(grids["coarse"], sign=sign, n_resamples=1)
+        assert not crossing.censored
+        sides = {name: sign * grid.alphas[sign * grid.alphas > 0] for name, grid in grids.items()}
+        coarse = np.array([0.0, *sides["coarse"]])
+        assert len(sides["fine"]) == 3
+        assert coarse[coarse < crossing.value].max() < sides["fine"].min()
+        assert sides["fine"].max() < coarse[coarse > crossing.value].min()
+
+
+def test_neutral_texts_are_never_longer_than_what_the_view_was_tried_at(tiny_llama, monkeypatch):
+    tried, original = [], reference.own_view
+
+    def noted(model, names=(), *, longest=0):
+        tried.append(longest)
+        return original(model, names, longest=longest)
+
+    texts = reference.NeutralTexts(tiny_llama, ["abc", "I walked home the pot er abc"])
+    monkeypatch.setattr(reference, "own_view", noted)
+    texts.divergence(tiny_llama, eg.SteeringHook(direction()), np.array([0.0, 1.0]))
+    assert tried[0] == max(tried[1:]) > min(tried[1:])
 
 
 @pytest.mark.parametrize(

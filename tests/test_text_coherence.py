@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 import empathy_geometry as eg
+from empathy_geometry.generation import likelihood
+from empathy_geometry.generation.cached_rows import CachedRows
 from empathy_geometry.generation.continuations import Continuations, generate
 from empathy_geometry.generation.likelihood import read_continuations
 from empathy_geometry.steering.coherence import distinct_n, divergence_part, perplexity_part, repetition_part
@@ -58,6 +60,28 @@ def test_nll_equals_the_models_own_loss(tiny_model):
             logits = tiny_model(torch.tensor([[*prompt, *new]]))[0]
         expected = torch.nn.functional.cross_entropy(logits[len(prompt) - 1 : -1], torch.tensor(new), reduction="none")
         torch.testing.assert_close(reading.nll[row], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_logits_of_likelihoods_stay_within_the_memory_that_is_counted(tiny_llama, monkeypatch):
+    written = generate(tiny_llama, ["abc", "the pot er", "I walked", "home"], max_new_tokens=6, chat=False)
+    expected = read_continuations(tiny_llama, written)
+    sizes, original = [], CachedRows.read
+
+    def noted(rows, ids, mask, *, logits):
+        found = original(rows, ids, mask, logits=logits)
+        if logits != "last":
+            sizes.append(found.shape[0] * found.shape[1])
+        return found
+
+    monkeypatch.setattr(CachedRows, "read", noted)
+    read_continuations(tiny_llama, written)
+    assert max(sizes) > 8  # all at once, where there is room
+    sizes.clear()
+    monkeypatch.setattr(likelihood, "_LOGIT_BYTES", 4 * int(tiny_llama.cfg.d_vocab) * 8)
+    small = read_continuations(tiny_llama, written)
+    assert 4 < max(sizes) <= 8
+    for a, b in zip(small.nll, expected.nll, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
 def test_a_part_of_the_users_own_can_lower_the_headline_and_is_checked(tiny_model):

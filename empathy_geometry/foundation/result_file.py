@@ -1,14 +1,15 @@
 """Results of studies as JSON: named and titled by kind, written so that any program can read them, never mixed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from empathy_geometry.foundation.checked_json import content_sha256, dump_checked, parse_json
 from empathy_geometry.foundation.durable_file import write_text
-from empathy_geometry.foundation.json_codec import to_json
-from empathy_geometry.foundation.provenance import Kind, package_versions
+from empathy_geometry.foundation.json_codec import to_json, unpack
+from empathy_geometry.foundation.provenance import Kind, Provenance, package_versions
 from empathy_geometry.foundation.result import Result
 
 PLANTED = "PLANTED"
@@ -78,7 +79,34 @@ def read_result(path: str | Path, *, unsigned: bool = False) -> dict[str, Any]:
     kind = provenance.get("kind") if isinstance(provenance, dict) else None
     if kind not in ("measured", "planted"):
         raise ValueError(f"{path} must say in provenance.kind whether it is 'measured' or 'planted', got {kind!r}")
+    with naming(path):
+        unpack(Provenance, provenance)
     return content
+
+
+@contextmanager
+def naming(path: str | Path, kind: str = "result") -> Iterator[None]:
+    """Whatever breaks while the content of a result file is made into something is said of that file.
+
+    A file that somebody made or changed by hand (`unsigned`) may hold anything under the names that readers look for.
+
+    Args:
+        path: The file.
+        kind: What it says it holds.
+
+    Raises:
+        ValueError: the block raised an error that comes of its content; names the file.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        if str(path) in str(error):
+            raise
+        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{path} does not hold a {kind} as this version writes it: {what}; measure again, or take it out of the "
+            f"folder"
+        ) from error
 
 
 def verified(content: Any, path: str | Path, *, unsigned: bool) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from empathy_geometry.models.agreement import (
 )
 from empathy_geometry.models.embedded_model import load_embedded
 from empathy_geometry.models.hooked_transformer import check_hooked_transformer, to_hooked_transformer
-from empathy_geometry.models.model_files import check_folder, is_gguf, load_folder, load_gguf, model_not_found
+from empathy_geometry.models.model_files import WHOLE, check_folder, is_gguf, load_folder, load_gguf, naming_files
 from empathy_geometry.models.names import EMBEDDED_NAME
 from empathy_geometry.models.unwrapped import detached_copy
 
@@ -64,8 +64,8 @@ def load_model(
         FileNotFoundError: no such model here and none to be fetched; says what to install or set.
         ImportError: `hooked_transformer=True` on TransformerLens 4, which removed it; a GGUF file without `gguf`.
         TypeError: an object that is no Hugging Face model, or one without its tokenizer.
-        ValueError: unknown dtype or device, a device map that does not go with the other arguments, an architecture
-            that HookedTransformer does not know, or logits that differ from Hugging Face's.
+        ValueError: damaged files, unknown dtype or device, a device map that does not go with the other arguments, an
+            architecture that HookedTransformer does not know, or logits that differ from Hugging Face's.
 
     Example:
         >>> import empathy_geometry as eg
@@ -192,10 +192,8 @@ def _bridge(
     if hf_model is None:
         if device_map is not None:
             place = {"device_map": device_map}
-        try:
+        with naming_files(name, WHOLE):
             return TransformerBridge.boot_transformers(name, tokenizer=tokenizer, dtype=dtype, **place)
-        except (OSError, ConnectionError) as error:
-            raise model_not_found(name, error) from error
     if device_map is None:
         hf_model = hf_model.to(device)
     with warnings.catch_warnings():

@@ -3,7 +3,8 @@
 import difflib
 import importlib.util
 import os
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,37 @@ import torch
 
 from empathy_geometry.models.names import EMBEDDED_NAME, MODELS_FOLDER
 
-# What readers raise at a damaged or unknown file.
-_UNREADABLE = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-)
+WHOLE = "are its files whole, and is its architecture one that transformers and TransformerLens know?"
+"""What to look at when a model's files were found and could not be read."""
+
+
+@contextmanager
+def naming_files(name: str, advice: str) -> Iterator[None]:
+    """Whatever a reader says of a model's files names them.
+
+    Readers of other packages raise all kinds of errors at files that are damaged, half-downloaded or of an unknown
+    architecture, bare `Exception` among them.
+
+    Args:
+        name: Path or hub name of the model.
+        advice: What to try.
+
+    Raises:
+        FileNotFoundError: files are missing, or the hub did not give them.
+        ValueError: the block raised any other error, but for want of a package or of memory.
+    """
+    try:
+        yield
+    except (ImportError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except BaseException as error:
+        # What panics inside tokenizers or safetensors is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        if isinstance(error, OSError | ConnectionError) and not Path(name).is_file():
+            raise model_not_found(name, error) from error
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0][:300]
+        raise ValueError(f"cannot load {name} ({type(error).__name__}: {reason}); {advice}") from error
 
 
 def is_gguf(name: str) -> bool:
@@ -54,15 +73,11 @@ def load_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    try:
+    with naming_files(
+        str(path), "transformers reads not every GGUF file: try the model's folder in Hugging Face format"
+    ):
         tokenizer = AutoTokenizer.from_pretrained(**place)
         model = AutoModelForCausalLM.from_pretrained(**place, dtype=dtype, attn_implementation="eager")
-    except _UNREADABLE as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0][:300]
-        raise ValueError(
-            f"transformers cannot load {path} ({type(error).__name__}: {reason}); try the model's folder in Hugging "
-            f"Face format"
-        ) from error
     model.config.architectures = [type(model).__name__]
     return model.eval(), tokenizer
 
@@ -72,15 +87,14 @@ def load_folder(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
 
     Raises:
         FileNotFoundError: not here and not to be fetched.
+        ValueError: its files are damaged, or of an architecture that transformers does not read.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_folder(name)
-    try:
+    with naming_files(name, WHOLE):
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, attn_implementation="eager")
-    except (OSError, ConnectionError, ValueError) as error:
-        raise model_not_found(name, error) from error
     return model.eval(), tokenizer
 
 

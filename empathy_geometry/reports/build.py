@@ -9,7 +9,7 @@ from empathy_geometry.evaluation.transfer import TransferMatrix
 from empathy_geometry.foundation._validation import check_choice
 from empathy_geometry.foundation.durable_file import write_bytes, write_text
 from empathy_geometry.foundation.json_codec import unpack
-from empathy_geometry.foundation.result_file import PLANTED, read_folder, title
+from empathy_geometry.foundation.result_file import PLANTED, naming, read_folder, title
 from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.reports.document import Document, Lines, SteeredTexts, StudyPart
@@ -94,8 +94,11 @@ def document_of(results: Mapping[Path, Mapping[str, Any]], *, heading: str | Non
         heading = f"{studies}: {names}" if names else studies
     kind = origins[0]["kind"]
     created = max(str(p.get("created", "")) for p in origins)
-    parts = tuple(_part(path, content) for path, content in results.items())
-    return Document(title(heading, kind), kind == "planted", created, parts)
+    parts = []
+    for path, content in results.items():
+        with naming(path):
+            parts.append(_part(path, content))
+    return Document(title(heading, kind), kind == "planted", created, tuple(parts))
 
 
 def _part(path: Path, content: Mapping[str, Any]) -> StudyPart:
@@ -114,6 +117,7 @@ def _part(path: Path, content: Mapping[str, Any]) -> StudyPart:
     methods = list(methods_of(content, types))
     if left_out:
         methods.append(f"{left_out} further figures of the same kinds are not drawn; their numbers are in the JSON.")
+    pictures = tuple(replace(p, draw=naming(path)(p.draw)) for p in pictures)  # drawn later, by each format
     heading, tables = _own_tables(content)
     planted = content["provenance"]["kind"] == "planted"
     return StudyPart(

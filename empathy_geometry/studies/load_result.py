@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from empathy_geometry.causal.result import CausalEffects
-from empathy_geometry.foundation.json_codec import unpack
+from empathy_geometry.foundation.json_codec import to_json, unpack
 from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result import Result
-from empathy_geometry.foundation.result_file import read_result, title
+from empathy_geometry.foundation.result_file import naming, read_result, title
 from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.foundation.table import Table
 from empathy_geometry.reports.generic_tables import estimates_table
@@ -88,12 +88,16 @@ def load_result(path: str | Path, *, unsigned: bool = False) -> Loaded | SavedRe
     content = read_result(path, unsigned=unsigned)
     name = content.get("type", "")
     content.pop("version", None)
-    tables = tuple(map(Table.from_dict, content.pop("tables", ())))
     kind = _TYPES.get(name) if isinstance(name, str) else None
+    with naming(path):
+        tables = tuple(map(Table.from_dict, content.pop("tables", ())))
     # Version 0.1 kept less of an SAE agreement than its class holds.
     if kind is None or (kind is Bandwidth and content.get("sae") and "type" not in content["sae"]):
         return SavedResult(str(name), content, tables)
-    try:
-        return unpack(kind, content)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} does not hold a {name} as this version writes it: {error}") from error
+    with naming(path, name):
+        made = unpack(kind, content)
+        if unsigned:
+            # What was made by hand may fit its fields and yet not itself.
+            made.tables()
+            to_json(made)
+    return made
