@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mutants import mutant
+from tiny_models import D_MODEL, tiny_bridge
 
 import empathy_geometry as eg
 from empathy_geometry.activations.extractor import ShardVectors
@@ -27,6 +28,7 @@ from empathy_geometry.geometry.directions_by_layer import Directions
 from empathy_geometry.ratings.items import Item, Key, Source
 from empathy_geometry.sae.autoencoder import REPORT_FILE, REPORT_FORMAT, file_sha256
 from empathy_geometry.sae.loading import _report
+from empathy_geometry.steering.card import SteeringCard, _vectors_beside, steering_card
 from empathy_geometry.studies.finding import Finding
 from empathy_geometry.studies.step_store import StepStore
 from empathy_geometry.studies.tripartite.result import Tripartite
@@ -175,6 +177,18 @@ def control_vector_plain(folder: Path) -> Written:
     return Written((path,), lambda: [(d.layer, d.vector, d.norm) for d in Directions.from_safetensors(path).values()])
 
 
+def card(folder: Path) -> Written:
+    made = eg.ConceptDirection(torch.arange(1.0, D_MODEL + 1), layer=1, scales={"class_gap": 2.0})
+    path = folder / "card.json"
+    steering_card(path, tiny_bridge("llama"), eg.SteeringHook(made, alpha=2.0), ["abc", "I"], max_new_tokens=3)
+
+    def read() -> Any:
+        found = SteeringCard.load(path)
+        return found.to_dict(), _plain(_vectors_beside(path, found))
+
+    return Written((path, folder / SteeringCard.load(path).vectors_file), read)
+
+
 def subspace(folder: Path) -> Written:
     made = eg.Subspace.from_pca(torch.randn(20, 12, generator=torch.Generator().manual_seed(0)), rank=3)
     path = made.save(folder / "s.safetensors")
@@ -236,6 +250,7 @@ FILES = (
     directions,
     control_vector_gguf,
     control_vector_plain,
+    card,
     subspace,
     checkpoint,
     key,
@@ -278,7 +293,7 @@ def test_damage_is_refused_by_name_or_changes_nothing(make, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("make", FILES, ids=lambda f: f.__name__)
 def test_ten_thousand_mutants(make, tmp_path):
-    """15 kinds of files, 850 mutants each."""
+    """16 kinds of files, 850 mutants each."""
     assert check(make, tmp_path / "f", 850, first=1_000_000) > 400
 
 

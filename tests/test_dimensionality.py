@@ -4,6 +4,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t as student
 
 from empathy_geometry.activations.pooled import Activations
 from empathy_geometry.dimensionality import (
@@ -17,6 +18,7 @@ from empathy_geometry.dimensionality.hard_threshold import marchenko_pastur_medi
 from empathy_geometry.dimensionality.parallel import isotropic_share, parallel_count
 from empathy_geometry.dimensionality.participation import corrected_participation
 from empathy_geometry.dimensionality.ranks import components_for
+from empathy_geometry.dimensionality.replicable import replicable_components
 
 SPECTRUM = 1 / np.arange(1, 2049)
 TRUE_RATIO = SPECTRUM.sum() ** 2 / (SPECTRUM**2).sum()
@@ -32,7 +34,36 @@ def concept(n, seed, *, rank=3, size=10.0, d=200):
     return rng.standard_normal((n, d)) + size * rng.standard_normal((n, rank)) @ basis
 
 
-@pytest.mark.parametrize("center", [False, True])
+def excess_in_rows(x, z, folds, reference_folds):
+    """t of the first component, computed in rows: scaled by the reference rows of training, Welch's standard error."""
+    along, floor = np.zeros(len(x)), np.zeros(len(z))
+    for fold in np.unique(folds):
+        size = np.sqrt((z[reference_folds != fold] ** 2).mean())
+        first = np.linalg.svd(x[folds != fold])[2][0]
+        along[folds == fold] = (x[folds == fold] @ first / size) ** 2
+        floor[reference_folds == fold] = (z[reference_folds == fold] @ first / size) ** 2
+    error = np.sqrt(along.var(ddof=1) / len(x) + floor.var(ddof=1) / len(z))
+    return (along.mean() - floor.mean()) / error
+
+
+@pytest.mark.parametrize(("n", "m"), [(12, 6), (6, 12)])
+def test_a_component_counts_up_to_the_level_of_students_law_with_the_smaller_sets_degrees_of_freedom(n, m):
+    rng = np.random.default_rng(3)
+    x, z = rng.standard_normal((n, 40)), rng.standard_normal((m, 40))
+    x[:, 0] *= 4
+    folds = np.concatenate([np.arange(n) % 3, np.arange(m) % 3])
+    t = excess_in_rows(x, z, folds[:n], folds[n:])
+    level = student.cdf(t, min(n, m) - 1)
+    assert 0.8 < level < 0.999
+    both = np.vstack([x, z])
+    counts = [
+        replicable_components(both @ both.T, n, 40, shrinkage=1.0, level=lv, folds=folds)
+        for lv in (level - 1e-3, level + 1e-3)
+    ]
+    assert counts[0] >= 1
+    assert counts[1] == 0
+
+
 @pytest.mark.parametrize(("n_pairs", "where", "n"), [(12, "scenarios", 12), (11, "pool", 12)])
 def test_neutral_rows_are_paired_within_scenarios_from_twelve_on(n_pairs, where, n):
     # Row i is i: every difference tells which two rows it is of.
@@ -44,6 +75,7 @@ def test_neutral_rows_are_paired_within_scenarios_from_twelve_on(n_pairs, where,
         assert set(np.abs(z[:, 0])) == of_scenarios
 
 
+@pytest.mark.parametrize("center", [False, True])
 def test_corrected_ratio_recovers_a_planted_spectrum_where_the_naive_one_does_not(center):
     naive, corrected = [], []
     for seed in range(60):

@@ -20,6 +20,9 @@ _ARCHITECTURE = "controlvector"
 _NOTE = "empathy_geometry.directions"
 _TENSOR = re.compile(r"direction\.([0-9]{1,6})")
 
+_SAYS = '"vectors_sha256"'
+"""Stands in every note."""
+
 
 def write_gguf(path: str | Path, vectors: Mapping[int, FloatArray], *, model_hint: str, note: str) -> Path:
     """Write a control vector as llama.cpp and repeng read it.
@@ -70,8 +73,7 @@ def read_gguf(path: str | Path) -> tuple[dict[int, FloatArray], str | None]:
         reader = GGUFReader(path)
         architecture = reader.get_field("general.architecture")
         kind = None if architecture is None else architecture.contents()
-        note = reader.get_field(_NOTE)
-        written = None if note is None else str(note.contents())
+        notes = {name: field.contents() for name, field in reader.fields.items() if len(field.parts)}
         # Copied, since the reader maps the file into memory.
         tensors = {
             t.name: (t.tensor_type in (GGMLQuantizationType.F32, GGMLQuantizationType.F16), np.array(t.data))
@@ -84,7 +86,7 @@ def read_gguf(path: str | Path) -> tuple[dict[int, FloatArray], str | None]:
     packed = [name for name, (plain, _) in tensors.items() if not plain]
     if packed:
         raise ValueError(f"{path} holds quantised tensors ({', '.join(packed[:3])}); export it in float32 or float16")
-    return _by_layer(path, {name: data for name, (_, data) in tensors.items()}), written
+    return _by_layer(path, {name: data for name, (_, data) in tensors.items()}), _note_among(notes)
 
 
 def write_safetensors(path: str | Path, vectors: Mapping[int, FloatArray], *, note: str) -> Path:
@@ -105,11 +107,18 @@ def read_safetensors(path: str | Path) -> tuple[dict[int, FloatArray], str | Non
     path = _existing(path)
     try:
         with safe_open(path, framework="np") as file:
-            note = (file.metadata() or {}).get(_NOTE)
+            notes = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dictionary
     except (SafetensorError, OSError, TypeError) as error:
         raise _damaged(path, error) from error
-    return _by_layer(path, tensors), note
+    return _by_layer(path, tensors), _note_among(notes)
+
+
+def _note_among(entries: Mapping[str, object]) -> str | None:
+    """Our note, by its name; or by what it says, where its name is damaged, so that the file still passes for ours."""
+    named = entries.get(_NOTE)
+    notes = [named] if isinstance(named, str) else [v for v in entries.values() if isinstance(v, str) and _SAYS in v]
+    return notes[0] if notes else None
 
 
 def _by_layer(path: Path, tensors: Mapping[str, np.ndarray]) -> dict[int, FloatArray]:
