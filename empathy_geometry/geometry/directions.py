@@ -339,10 +339,10 @@ class ConceptDirection:
 
         Args:
             n: How many.
-            kind: "isotropic": uniform on the sphere. "orthogonal": so, but at right angles to this direction.
-                "covariance": random combinations of the activations about their mean, so that they lie where
-                activations vary; the harder control. "shuffled": the mean paired difference after the classes were
-                swapped in a random half of the scenarios, with the covariance of real differences but no concept.
+            kind: Which null. "isotropic" is uniform on the sphere, "orthogonal" is that at right angles to this
+                direction. "covariance" combines the activations about their mean at random, and so lies where they
+                vary: the harder control. "shuffled" is the mean paired difference after the classes were swapped in a
+                random half of the scenarios; it has the covariance of real differences but no concept.
             activations: What the direction was estimated from, for "covariance" and "shuffled".
             seed: Of the draws.
 
