@@ -29,8 +29,13 @@ def study(x: int, *, design: Outer = Outer(), seed: int = 0) -> tuple[int, int, 
 def test_a_moved_keyword_names_the_object_and_nothing_else_changes():
     assert study(1, design=Outer(Inner(3)), seed=4) == (1, 3, 4)
     assert study.__doc__ == "A study."
+    with pytest.warns(FutureWarning, match=r"'n_draws' is no keyword any more; write design=Outer\(n_draws=...\)$"):
+        assert study(1, n_draws=5, seed=4) == (1, 2, 4)
+    with pytest.warns(FutureWarning, match="inner"):
+        assert study(1, inner=Inner(7)) == (1, 7, 0)
+    with pytest.raises(TypeError, match=r"got \['n_draws'\] beside design="):
+        study(1, n_draws=5, design=Outer())
     for keyword, how in (
-        ("n_draws", r"design=Outer\(n_draws=...\)"),
         ("n_prompts", r"design=Outer\(inner=Inner\(n_prompts=...\)\)"),
         ("rng", "seed=..."),
     ):
@@ -89,3 +94,23 @@ def test_every_design_is_frozen_names_typing_errors_and_goes_into_json(kind):
 def test_a_bad_value_is_refused_when_the_object_is_made(make, match):
     with pytest.raises((TypeError, ValueError), match=match):
         make()
+
+
+def test_keywords_of_before_mean_what_they_meant(tiny_llama, tmp_path):
+    texts = eg.LabeledTexts([f"text {i} a" for i in range(8)], ["a", "b"] * 4, [i // 2 for i in range(8)])
+    with pytest.warns(FutureWarning, match="'chat_template' is no keyword any more"):
+        before = eg.extract_activations(tiny_llama, texts, chat_template=True, progress=False)
+    now = eg.extract_activations(tiny_llama, texts, reading=eg.ReadingDesign(chat_template=True), progress=False)
+    assert before.values.equal(now.values)
+    with pytest.warns(FutureWarning, match="'store_dtype'"):
+        kept = eg.extract_activations(tiny_llama, texts, store=tmp_path / "s", store_dtype="bfloat16", progress=False)
+    assert len(kept) == 8
+    direction = eg.ConceptDirection.from_activations(now, positive="a", negative="b", layer=1)
+    how = {"max_new_tokens": 3, "progress": False}
+    with pytest.warns(FutureWarning, match="'positions' is no keyword any more; write SteeringHook"):
+        before = eg.steering_sweep(tiny_llama, direction, ["abc"], [2.0], positions="generated", **how)
+    hook = eg.SteeringHook(direction, positions="generated")
+    now = eg.steering_sweep(tiny_llama, hook, ["abc"], [2.0], **how)
+    assert (before.texts, before.units, before.layers) == (now.texts, now.units, now.layers)
+    with pytest.raises(TypeError, match="beside design="):
+        eg.concept_study(tiny_llama, texts, design=eg.ConceptDesign(), causal=False)

@@ -28,6 +28,13 @@ from empathy_geometry.models.loading import check_model
 from empathy_geometry.texts.labeled_texts import LabeledTexts
 
 
+def _store_of_before(given: dict[str, Any], old: dict[str, Any]) -> None:
+    """How vectors are kept, as it was said by keywords of its own, put into a `StoreDesign`."""
+    own = {new: old.pop(name) for name, new in (("store_dtype", "dtype"), ("shard_size", "shard_size")) if name in old}
+    if own and given.get("store") is not None:
+        given["store"] = StoreDesign(given["store"], **own)
+
+
 @overload
 def extract_activations(
     model: HookedModel | VllmEngine,
@@ -62,6 +69,7 @@ def extract_activations(
         "store_dtype": "store=StoreDesign(folder, dtype=...)",
         "shard_size": "store=StoreDesign(folder, shard_size=...)",
     },
+    adapt=_store_of_before,
 )
 def extract_activations(
     model: HookedModel | VllmEngine,

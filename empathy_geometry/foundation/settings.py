@@ -1,5 +1,6 @@
 """Settings that belong together: small frozen classes, checked when they are made, before any work."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -37,13 +38,21 @@ class Settings:
         }
 
 
-def takes_settings(*, gone: Mapping[str, str] | None = None, **objects: type[Settings]) -> Callable[[F], F]:
-    """Decorator: a keyword that a function does not have is a TypeError that says what to write.
+Adapt = Callable[[dict[str, Any], dict[str, Any]], None]
+"""Puts keywords of before (taken out of the second) where they belong among the arguments of today (the first)."""
 
-    A setting given as a plain keyword names the object it belongs to, and a misspelt keyword the nearest that there is.
+
+def takes_settings(
+    *, gone: Mapping[str, str] | None = None, adapt: Adapt | None = None, **objects: type[Settings]
+) -> Callable[[F], F]:
+    """Decorator: a keyword that a function does not have is told what to write.
+
+    A setting given as a plain keyword, as before version 0.2, goes into its object with a FutureWarning that says how
+    it is written now (until version 1.0). A misspelt keyword is a TypeError that names the nearest that there is.
 
     Args:
         gone: What to write instead of other keywords that the function no longer has.
+        adapt: Takes those of them that still mean something.
         **objects: The class of each settings argument; a setting that is itself such an object counts with its own.
 
     Example:
@@ -54,9 +63,10 @@ def takes_settings(*, gone: Mapping[str, str] | None = None, **objects: type[Set
         >>> @takes_settings(design=Design)
         ... def study(*, design: Design = Design()) -> int:
         ...     return design.n_prompts
-        >>> study(n_prompts=3)
-        Traceback (most recent call last):
-        TypeError: study has no keyword 'n_prompts'; write design=Design(n_prompts=...)
+        >>> with warnings.catch_warnings(record=True) as told:
+        ...     found = study(n_prompts=3)
+        >>> found, str(told[0].message)
+        (3, "study: 'n_prompts' is no keyword any more; write design=Design(n_prompts=...)")
         >>> study(desing=Design())
         Traceback (most recent call last):
         TypeError: study has no keyword 'desing'; did you mean 'design'? It has design
@@ -71,12 +81,13 @@ def takes_settings(*, gone: Mapping[str, str] | None = None, **objects: type[Set
 
         @wraps(function)
         def called(*args: Any, **given: Any) -> Any:
-            for keyword in given:
-                if keyword in instead:
-                    raise TypeError(f"{name} has no keyword {keyword!r}; write {instead[keyword]}")
+            old = {keyword: given.pop(keyword) for keyword in [*given] if keyword in instead}
             if not open_ended:
                 check_names(given, order, name, "keyword")
             everything = {**dict(zip(order, args, strict=False)), **given}
+            if old:
+                args = ()
+                given = everything = _as_before(name, everything, old, instead, objects, gone or {}, adapt)
             for keyword, kind in objects.items():
                 if keyword in everything and not isinstance(everything[keyword], kind):
                     got = type(everything[keyword]).__name__
@@ -87,6 +98,34 @@ def takes_settings(*, gone: Mapping[str, str] | None = None, **objects: type[Set
         return called  # type: ignore[return-value]
 
     return decorate
+
+
+def _as_before(
+    name: str,
+    given: dict[str, Any],
+    old: dict[str, Any],
+    instead: Mapping[str, str],
+    objects: Mapping[str, type[Settings]],
+    gone: Mapping[str, str],
+    adapt: Adapt | None,
+) -> dict[str, Any]:
+    """The arguments with keywords of before put into the objects that they belong to now."""
+    names = list(old)
+    if adapt is not None:
+        adapt(given, old)
+    for argument, kind in objects.items():
+        own = {f.name for f in fields(kind) if f.init and f.name in old and f.name not in gone}  # type: ignore[arg-type]
+        if own and argument in given:
+            raise TypeError(f"{name} got {sorted(own)} beside {argument}=; write {instead[min(own)]}")
+        if own:
+            given[argument] = kind(**{keyword: old.pop(keyword) for keyword in sorted(own)})
+    for keyword in old:
+        raise TypeError(f"{name} has no keyword {keyword!r}; write {instead[keyword]}")
+    for keyword in names:
+        warnings.warn(
+            f"{name}: {keyword!r} is no keyword any more; write {instead[keyword]}", FutureWarning, stacklevel=3
+        )
+    return given
 
 
 def _keywords(objects: Mapping[str, type[Settings]]) -> dict[str, str]:

@@ -33,6 +33,8 @@ from empathy_geometry.steering.stream_edit import StreamEdit
 from empathy_geometry.steering.sweep_design import SweepDesign
 from empathy_geometry.steering.token_tracking import check_spans, row_spans
 
+_HOOK_OPTIONS = ("operation", "target", "layers", "positions")
+
 
 @dataclass(frozen=True, eq=False)
 class SteeringSweep(Result):
@@ -139,12 +141,19 @@ class SteeringSweep(Result):
         return (Table.of(title, rows, notes=[f"means over {len(self.prompts)} prompts; alpha in {self.units}"]),)
 
 
+def _hook_of_before(given: dict[str, Any], old: dict[str, Any]) -> None:
+    """Options of a hook, as they were keywords of a sweep, put into a hook."""
+    own = {name: old.pop(name) for name in _HOOK_OPTIONS if name in old}
+    if own:
+        units = given.pop("units", None)
+        fraction = own.get("operation", "add") != "add" and units in (None, "raw")
+        given["direction"] = SteeringHook(given["direction"], units=None if fraction else units, **own)
+
+
 @takes_settings(
     design=SweepDesign,
-    gone={
-        name: f"SteeringHook(direction, {name}=...) in the direction's place"
-        for name in ("operation", "target", "layers", "positions")
-    },
+    gone={name: f"SteeringHook(direction, {name}=...) in the direction's place" for name in _HOOK_OPTIONS},
+    adapt=_hook_of_before,
 )
 def steering_sweep(
     model: HookedModel,

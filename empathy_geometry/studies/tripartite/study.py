@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from empathy_geometry import datasets
 from empathy_geometry.activations.positions import Position, check_position
@@ -27,7 +27,21 @@ _GONE = {
 }
 
 
-@takes_settings(design=ConceptDesign, controls=ControlTexts, gone=_GONE)
+def _design_of_before(given: dict[str, Any], old: dict[str, Any]) -> None:
+    """What to run, as it was said by keywords of its own, put among the settings of a design."""
+    without = [name for name in ("causal", "random_weights") if old.pop(name, True) is False]
+    own: dict[str, Any] = {name: old.pop(name) for name in ("sections", "n_permutations", "without") if name in old}
+    if "causal_design" in old:
+        own["causal"] = old.pop("causal_design")
+    if without:
+        own["without"] = [*own.get("without", ()), *without]
+    if own and "design" in given:
+        raise TypeError(f"got {sorted(own)} beside design=; write design=ConceptDesign(...) with all of them")
+    if own:
+        given["design"] = ConceptDesign(**own)
+
+
+@takes_settings(design=ConceptDesign, controls=ControlTexts, gone=_GONE, adapt=_design_of_before)
 def concept_study(
     model: HookedModel,
     texts: LabeledTexts,
@@ -93,7 +107,10 @@ def concept_study(
 
 
 @takes_settings(
-    design=ConceptDesign, controls=ControlTexts, gone=_GONE | {"classes": "concept_study(..., classes=...)"}
+    design=ConceptDesign,
+    controls=ControlTexts,
+    gone=_GONE | {"classes": "concept_study(..., classes=...)"},
+    adapt=_design_of_before,
 )
 def tripartite(
     model: HookedModel,
