@@ -19,7 +19,15 @@ from empathy_geometry.models.agreement import (
 )
 from empathy_geometry.models.embedded_model import load_embedded
 from empathy_geometry.models.hooked_transformer import check_hooked_transformer, to_hooked_transformer
-from empathy_geometry.models.model_files import WHOLE, check_folder, is_gguf, load_folder, load_gguf, naming_files
+from empathy_geometry.models.model_files import (
+    WHOLE,
+    check_folder,
+    is_gguf,
+    load_folder,
+    load_gguf,
+    model_not_found,
+    naming_files,
+)
 from empathy_geometry.models.names import EMBEDDED_NAME
 from empathy_geometry.models.unwrapped import detached_copy
 
