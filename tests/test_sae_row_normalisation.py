@@ -8,8 +8,8 @@ import torch
 import empathy_geometry as eg
 from empathy_geometry.sae.autoencoder import as_autoencoder
 from empathy_geometry.sae.controls import random_decoder
-from empathy_geometry.sae.features import reconstruction
 from empathy_geometry.sae.lens import sae_lens
+from empathy_geometry.sae.reconstruction import reconstruction
 
 pytestmark = pytest.mark.usefixtures("sae_lens_installed", "one_thread")
 

@@ -10,8 +10,8 @@ import empathy_geometry as eg
 from empathy_geometry.planted.dictionary import planted_dictionary
 from empathy_geometry.sae.autoencoder import as_autoencoder
 from empathy_geometry.sae.design import ARCHITECTURES, SaeDesign
-from empathy_geometry.sae.features import reconstruction
 from empathy_geometry.sae.lens import sae_lens
+from empathy_geometry.sae.reconstruction import reconstruction
 from empathy_geometry.sae.stability import feature_stability
 from empathy_geometry.sae.token_activations import token_activations
 from empathy_geometry.sae.training import train_on_tokens

@@ -10,7 +10,7 @@ from empathy_geometry.foundation.provenance import Provenance
 from empathy_geometry.foundation.result import Result
 from empathy_geometry.foundation.result_file import title
 from empathy_geometry.foundation.table import Table
-from empathy_geometry.sae.features import Reconstruction
+from empathy_geometry.sae.reconstruction import Reconstruction
 from empathy_geometry.sae.reference_counts import ReferenceCounts
 from empathy_geometry.sae.sparse_probing import SparseProbing
 from empathy_geometry.sae.stability import FeatureStability

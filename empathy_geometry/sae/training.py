@@ -18,9 +18,9 @@ from empathy_geometry.foundation.settings import takes_settings
 from empathy_geometry.models.hooked_model import HookedModel, Site
 from empathy_geometry.sae.autoencoder import REPORT_FILE, SparseAutoencoder, as_autoencoder, hook_of_place
 from empathy_geometry.sae.design import Architecture, SaeDesign
-from empathy_geometry.sae.features import reconstruction
 from empathy_geometry.sae.lens import sae_lens
 from empathy_geometry.sae.loading import CONFIG_FILE, load_sae
+from empathy_geometry.sae.reconstruction import reconstruction
 from empathy_geometry.sae.token_activations import TokenActivations, token_activations
 from empathy_geometry.sae.training_loop import TrainingLoop
 from empathy_geometry.sae.training_report import TrainingReport
