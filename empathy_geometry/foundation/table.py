@@ -43,6 +43,11 @@ class Table:
     appendix: bool = False
 
     def __post_init__(self) -> None:
+        # Results that were changed by hand bring anything; what is shown is text.
+        for name in ("columns", "notes"):
+            object.__setattr__(self, name, tuple(map(cell, getattr(self, name))))
+        object.__setattr__(self, "title", cell(self.title))
+        object.__setattr__(self, "rows", tuple(tuple(map(cell, row)) for row in self.rows))
         wrong = [row for row in self.rows if len(row) != len(self.columns)]
         if wrong:
             raise ValueError(f"{self.title!r} has {len(self.columns)} columns, but a row has {len(wrong[0])} cells")
@@ -66,9 +71,8 @@ class Table:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Table":
         """What `dataclasses.asdict` was given, from JSON."""
-        rows = tuple(tuple(map(cell, row)) for row in content["rows"])
-        columns, notes = tuple(map(str, content["columns"])), tuple(map(str, content.get("notes", ())))
-        return cls(str(content.get("title", "")), columns, rows, notes, bool(content.get("appendix", False)))
+        notes, appendix = content.get("notes", ()), bool(content.get("appendix", False))
+        return cls(content.get("title", ""), content["columns"], content["rows"], notes, appendix)
 
     def to_frame(self) -> Any:
         """The cells as a pandas DataFrame (pandas must be installed)."""
