@@ -66,11 +66,12 @@ class WorkerExtension:
         from vllm.distributed import get_tensor_model_parallel_rank
 
         self.eg_silence()
+        runner: Any = self.model_runner  # type: ignore[attr-defined]
+        _make_room_between_stages(runner)
         if get_tensor_model_parallel_rank() > 0:
             return
         module, _, name = listener.partition(":")
         own: Listener = getattr(import_module(module), name)(**json.loads(settings))
-        runner: Any = self.model_runner  # type: ignore[attr-defined]
         self._eg_handles = attach(runner, own)
         self._eg_listener = own
 
@@ -85,6 +86,16 @@ class WorkerExtension:
             handle.remove()
         self._eg_handles = []
         self._eg_listener = None
+
+
+def _make_room_between_stages(runner: Any) -> None:
+    """Buffers for what a later pipeline stage is sent; vLLM makes them in a warm-up, which eager CPUs skip."""
+    from vllm.distributed.parallel_state import get_pp_group
+
+    if not get_pp_group().is_first_rank and runner.intermediate_tensors is None:
+        runner.intermediate_tensors = runner.get_model().make_empty_intermediate_tensors(
+            batch_size=runner.max_num_tokens, dtype=runner.model_config.dtype, device=runner.device
+        )
 
 
 def attach(runner: Any, listener: Listener) -> list[Any]:
