@@ -203,13 +203,13 @@ def test_neutral_texts_are_never_longer_than_what_the_view_was_tried_at(tiny_lla
         (lambda m: SweepDesign(neutral_texts="one"), TypeError, "got one string"),
         (
             lambda m: search_sweep(m, direction(), PROMPTS, max_new_tokens=5),
-            TypeError,
+            FutureWarning,
             r"write design=SearchDesign\(max_new_tokens=...\)",
         ),
         (
             lambda m: steering_sweep(m, direction(), PROMPTS, [1.0], operation="add"),
-            TypeError,
-            r"no keyword 'operation'; write SteeringHook\(direction, operation=...\) in the direction's place",
+            FutureWarning,
+            r"'operation' is no keyword any more; write SteeringHook\(direction, operation=...\) in the direction's place",
         ),
         (lambda m: SearchDesign(n_promts=3), TypeError, "did you mean 'n_prompts'"),
         (lambda m: SearchDesign(n_prompts=2.5), TypeError, "whole number"),

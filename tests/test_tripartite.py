@@ -302,7 +302,7 @@ def test_bad_input_is_named_before_anything_runs(model):
         eg.ConceptDesign(without="causal")
     with pytest.raises(TypeError, match="emotion must be LabeledTexts"):
         eg.ControlTexts(emotion="mine.json")
-    with pytest.raises(TypeError, match=r"write design=ConceptDesign\(without=\['causal'\]\)"):
+    with pytest.raises(FutureWarning, match=r"write design=ConceptDesign\(without=\['causal'\]\)"):
         eg.tripartite(model, causal=False)
     with pytest.raises(ValueError, match="labels must be one of"):
         planted.planted_tripartite(labels="wrong")

@@ -20,14 +20,14 @@ seeds = st.integers(0, 10**6)
 strengths = st.floats(-3, 3).map(lambda x: round(x, 2))
 some_layers = st.lists(st.sampled_from(["embed", *range(N_LAYERS)]), min_size=1, max_size=3, unique=True)
 rows_of_ids = st.lists(st.lists(st.integers(0, 250), min_size=4, max_size=9), min_size=2, max_size=4)
-places = st.sampled_from(["all", "prompt", "generated", (0, 2), (1, 4)])
+places = st.sampled_from(["all", "prompt", "last_prompt", "generated", (0, 2), (1, 4)])
 
 GREEDY = {"do_sample": False, "verbose": False, "return_type": "tokens", "stop_at_eos": False}
 
 
 def made_hook(seed, *, operation="add", alpha=1.0, layers=(1,), positions="all"):
     vector = torch.randn(D_MODEL, generator=torch.Generator().manual_seed(seed))
-    target = 2.0 if operation == "clamp" else None
+    target = {"clamp": 2.0, "cap": -0.5, "floor": 0.5}.get(operation)
     return eg.SteeringHook(vector, alpha=alpha, operation=operation, layers=layers, positions=positions, target=target)
 
 
