@@ -31,7 +31,9 @@ def test_batched_equals_one_by_one():
         selectivity(p, X, y, groups=groups, types=types, n_controls=4, seed=0) for p in (Probe("lda"), Foreign("lda"))
     )
     assert (fast.control_accuracies == slow.control_accuracies).all()
-    assert fast.selectivity == slow.selectivity
+    assert fast.selectivity.value == slow.selectivity.value
+    # How much training folds of somebody else's probe share is not known, so the most is taken.
+    assert slow.selectivity.low <= fast.selectivity.low <= fast.selectivity.high <= slow.selectivity.high
 
 
 def test_bad_input_is_refused():

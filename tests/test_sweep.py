@@ -209,7 +209,7 @@ def test_neutral_texts_are_never_longer_than_what_the_view_was_tried_at(tiny_lla
         (
             lambda m: steering_sweep(m, direction(), PROMPTS, [1.0], operation="add"),
             FutureWarning,
-            r"'operation' is no keyword any more; write SteeringHook\(direction, operation=...\) in the direction's place",
+            r"'operation' is no keyword any more; write SteeringHook\(direction, operation=...\) in the direction's",
         ),
         (lambda m: SearchDesign(n_promts=3), TypeError, "did you mean 'n_prompts'"),
         (lambda m: SearchDesign(n_prompts=2.5), TypeError, "whole number"),

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from empathy_geometry.evaluation.graded_baselines import ALPHAS, squared_errors
 from empathy_geometry.evaluation.ridge_folds import RidgeFold
 from empathy_geometry.foundation._types import BoolArray, FloatArray, IntArray
+from empathy_geometry.foundation.terminal import printable
 from empathy_geometry.texts.held_apart import held_apart_folds
 
 SIZES = (20, 50, 100, 200, 400, 800, 1600)
@@ -35,6 +36,7 @@ class LabelledWorth:
     frozen: float
     n_draws: int
 
+    @printable
     def __str__(self) -> str:
         """Between which sizes the trained probe overtakes the direction.
 
