@@ -64,6 +64,7 @@ def takes_settings(
         ... def study(*, design: Design = Design()) -> int:
         ...     return design.n_prompts
         >>> with warnings.catch_warnings(record=True) as told:
+        ...     warnings.simplefilter("always")
         ...     found = study(n_prompts=3)
         >>> found, str(told[0].message)
         (3, "study: 'n_prompts' is no keyword any more; write design=Design(n_prompts=...)")
