@@ -18,7 +18,11 @@ import tiny_models
 
 # The default run tries the same examples everywhere: what passed here passes there. A search for new ones is a run of
 # its own: HYPOTHESIS_PROFILE=search pytest tests/property
-hypothesis.settings.register_profile("same_everywhere", derandomize=True)
+hypothesis.settings.register_profile(
+    "same_everywhere",
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # a busy machine is no fault of a test
+)
 hypothesis.settings.register_profile("search", derandomize=False, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same_everywhere"))
 
