@@ -22,7 +22,8 @@ TOLERANCE = 1e-4  # of the largest value, float32
 # Letters that merge across a prompt's end, marks that are special tokens, and anything else that can be written.
 pieces = st.one_of(
     st.sampled_from(["a", "b", "abc", " I", "\n\n", "er", "<|im_end|>", "<|im_start|>", "0"]),
-    st.characters(codec="utf-8", exclude_characters="\x11\x12"),
+    # U+E0F0 beside a control token is refused by name.
+    st.characters(codec="utf-8", exclude_characters="\x11\x12\ue0f0"),
 )
 words = st.lists(pieces, min_size=1, max_size=10).map("".join).filter(lambda text: bool(text.strip()))
 # The factor itself, at which tiny models have no outliers, and one at which many tokens are.
