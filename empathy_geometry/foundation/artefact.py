@@ -134,7 +134,6 @@ _READERS = {
     "direction": "ConceptDirection.load",
     "directions": "Directions.load",
     "subspace": "Subspace.load",
-    "probe": "Probe.load",
     "activations": "Activations.load",
 }
 

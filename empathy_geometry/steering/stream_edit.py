@@ -145,8 +145,8 @@ class StreamEdit:
             if bool(pull.any()) or self.pull.requires_grad:
                 projected = stream.to(compute) @ (read[0].T if len(read) == 1 else read.mT)
                 gap = target[:, None] - projected
-                side = beyond[:, None]
-                gap = torch.where(side * gap > 0, torch.zeros_like(gap), gap)
+                if bool(beyond.any()):
+                    gap = torch.where(beyond[:, None] * gap > 0, torch.zeros_like(gap), gap)
                 amounts = amounts + pull[:, None] * gap
             # One direction is a product of numbers and a vector; several are summed.
             change = amounts * write if write.shape[1] == 1 else amounts @ write

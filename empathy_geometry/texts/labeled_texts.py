@@ -42,7 +42,7 @@ class LabeledTexts:
         texts: The full texts; where prompts are given, prompt + response.
         labels: Class of each text, [n] strings. A text may have several, given as a list and joined as
             "question+warmth"; see `several_labels.label_columns`.
-        groups: Scenario of each text, [n] strings.
+        groups: Scenario of each text, [n] strings; None, by name, says that every text is a scenario of its own.
         prompts: The leading part of each text that is shared context and not the response, or None.
         contexts: A coarse setting of each text ("crisis_support", ...), or None.
         families: Phrasing family of each text, for train-on-one, test-on-the-other splits, or None.
