@@ -156,3 +156,12 @@ def test_a_score_of_a_direction_is_what_token_scores_say(tiny_model):
     found = eg.token_scores(tiny_model, texts, d)
     assert float(d.score(acts.layer(1))[0]) == pytest.approx(float(found.scores[0][-1]), abs=1e-4)
     np.testing.assert_allclose(d.score(acts.layer(1), units="raw"), d.project(acts.layer(1)))
+
+
+def test_a_sweep_edits_the_last_token_of_each_prompt_and_not_of_what_prompts_share(tiny_llama):
+    """In a chat template prompts begin alike; that beginning is no prompt of its own."""
+    prompts, hook = ["abc", "the pot", "er I er"], eg.SteeringHook(direction(), positions="last_prompt", units="raw")
+    sweep = eg.steering_sweep(tiny_llama, hook, prompts, [40.0], max_new_tokens=6, progress=False)
+    with hook.with_alpha(40.0).attached(tiny_llama):
+        assert sweep.texts[-1] == generate(tiny_llama, prompts, max_new_tokens=6).texts
+    assert sweep.texts[-1] != sweep.texts[0]
